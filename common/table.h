@@ -1,0 +1,12 @@
+/* Hash tables and lists: the door of uthash and utlist.  A table or list that cannot grow is a bug, so it aborts. */
+#ifndef DRAVE_COMMON_TABLE_H
+#define DRAVE_COMMON_TABLE_H
+
+#include "common/must.h"
+
+#define HASH_NONFATAL_OOM 0
+#define uthash_fatal(message) must(!(message))
+#include <uthash.h>
+#include <utlist.h>
+
+#endif
