@@ -1,0 +1,125 @@
+/* The one plug-in interface: what an output is, and the contract between it and the shipper.
+ *
+ * The shipper lends an output one parcel at a time per lane: a run of encoded records of one destination.  The output answers it record by record,
+ * or all at once.  The contract, which tests/unit/test_output_contract.c holds against every output:
+ *
+ *  1. Each record of a sent parcel that was not yet settled is answered exactly once, later, on the loop thread, never from inside send().
+ *  2. ANSWER_SENT means the far side said so: a complete 2xx, a delivery report without error (acks=all).  Queued is not sent.
+ *  3. ANSWER_RETRY means: the same bytes again, later; the shipper decides when.  An output never sleeps, never retries beyond what its library does
+ *     by itself, never reorders the records of a parcel.
+ *  4. ANSWER_HOLD means: nobody is served by trying soon (credentials, permissions, unknown topic): the shipper retries slowly and raises an alarm.
+ *     Nothing is ever dropped for it.
+ *  5. ANSWER_REJECTED means: these bytes cannot be taken.  Said of a record in company it is not final: the shipper sends smaller parcels until the
+ *     record stands alone (and, where the output `merges`, with nothing else under way).  Only a rejection alone is final.
+ *  6. Bytes are borrowed until the answer.  Library threads never touch our state: they write to a descriptor that the loop polls.
+ *  7. stop() has every open record answered (ANSWER_RETRY if its fate is unknown), then calls stopped, once, later.
+ *  8. An output never logs a record's content, and not once per record. */
+#ifndef DRAVE_OUTPUTS_OUTPUT_H
+#define DRAVE_OUTPUTS_OUTPUT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "common/buf.h"
+#include "common/err.h"
+#include "common/http.h"
+#include "common/metric.h"
+#include "conf/bind.h"
+#include "outputs/format.h"
+#include "outputs/record.h"
+
+enum answer_kind { ANSWER_SENT, ANSWER_RETRY, ANSWER_HOLD, ANSWER_REJECTED };
+
+struct answer {
+	enum answer_kind kind;
+	const char *reason;     /* a word for metrics and dead letters: "too_large", "unauthorized", "refused"; static */
+	const char *text;       /* a sentence for /status and the log, or NULL; borrowed during the call */
+	int64_t retry_after_ms; /* the far side's wish with RETRY or HOLD; -1 = none */
+};
+
+struct parcel_record {
+	uint32_t offset; /* in parcel->raw */
+	uint32_t len;    /* without the separator */
+	uint64_t source_bytes;
+	int64_t time_ns;
+	const struct source *source; /* borrowed: outlives the parcel */
+	uint8_t stream;              /* enum record_stream */
+	bool settled;                /* has its final answer already: outputs skip it */
+};
+
+#define PARCEL_ALL SIZE_MAX
+
+struct parcel {
+	const char *raw;                     /* the encoded records, each with its separator */
+	const struct parcel_record *records; /* of this parcel */
+	size_t record_count;
+	const char *body;                    /* framed and compressed, for outputs that want it packed; else NULL */
+	size_t body_len;
+	const char *encoding;                /* "zstd", "gzip", or NULL: the Content-Encoding of body */
+	const char *const *destination;      /* the expanded destination templates, in the order that the output named them */
+	unsigned lane;
+	bool has_settled;                    /* some records are settled (never so for packed parcels) */
+	/* The answer to record number index, or to all that are not settled (PARCEL_ALL).  After the last one the parcel is gone. */
+	void (*answer)(struct parcel *parcel, size_t index, const struct answer *answer);
+	void *slot;                          /* the output's own, NULL at send */
+};
+
+/* What an output gets from the house at open; lives as long as the output. */
+struct output_env {
+	uv_loop_t *loop;
+	struct http *http;
+	struct metric_table *metrics;
+	const char *name;      /* of the [output:NAME] section: the metric label */
+	const char *node_name;
+	const char *compression; /* "zstd", "gzip", "none": for outputs that compress themselves */
+	int compression_level;
+	uint64_t memory_limit; /* bytes its library may hold at most, in its queues */
+};
+
+struct output; /* each implementation's own */
+
+struct output_ops {
+	const char *name;             /* the word of `type` */
+	const char *help;             /* one sentence, for the man page */
+	const struct bind_row *rows;  /* its own keys of [output:NAME]; NULL = none */
+	size_t options_size;
+	bool merges;                  /* records of several parcels can be rejected together (Kafka's message sets) */
+
+	/* Judges keys together after binding; section may be NULL.  May be NULL. */
+	void (*check)(const void *options, const struct ini_section *section, const char *section_name, struct ini_complaints *complaints);
+	/* Does it want parcels packed (body) rather than raw records? */
+	bool (*wants_packed)(const void *options);
+	const struct format *(*format)(const void *options);
+	/* The templates whose expansions make the destination: fills at most OUTPUT_TEMPLATES texts, returns how many. */
+	size_t (*destination)(const void *options, const char **ret_templates);
+	/* What stands for template number index where it cannot be filled (Kafka's fallback_topic), or NULL: the record then waits (held). */
+	const char *(*fallback)(const void *options, size_t index);
+	/* The most bytes of one encoded record, 0 = no limit. */
+	size_t (*record_limit)(const void *options);
+	/* How long between tries after RETRY and HOLD, in ms. */
+	struct bind_range (*retry_backoff)(const void *options);
+
+	/* Validates, allocates, starts; must not wait for the network.  options are borrowed until close. */
+	int (*open)(struct output **ret_output, const void *options, const struct output_env *env, struct err *err);
+	void (*send)(struct output *output, struct parcel *parcel);
+	void (*stop)(struct output *output, void (*stopped)(void *arg), void *arg);
+	/* After stopped.  Asynchronous: memory goes in the last close callback of the loop. */
+	void (*close)(struct output *output);
+	/* Members of a JSON object (without braces) for /status, such as "\"brokers_up\":2"; may append nothing. */
+	void (*status)(const struct output *output, struct buf *out);
+};
+
+#define OUTPUT_TEMPLATES 34 /* a URL or topic, and up to 33 header values */
+
+extern const struct output_ops output_kafka;
+extern const struct output_ops output_http;
+extern const struct output_ops output_stdout;
+extern const struct output_ops output_null;
+
+/* outputs/outputs.c: all of them. */
+extern const char *const output_words[];
+const struct output_ops *output_by_index(int index);
+
+#endif

@@ -1,0 +1,45 @@
+/* One log record and where it comes from: what the collector reads and what the wire formats write. */
+#ifndef DRAVE_OUTPUTS_RECORD_H
+#define DRAVE_OUTPUTS_RECORD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* A container of a pod: the unit within which order holds. */
+struct origin {
+	const char *namespace_name; /* all texts are owned by the origin's maker and outlive every record that names it */
+	const char *pod;
+	const char *uid;
+	const char *container;
+	const char *node;
+};
+
+/* One log file of that container: one run (restart) of it, one segment between two rotations. */
+struct source {
+	const struct origin *origin;
+	uint64_t first_line_hash; /* XXH3-64 of the file's first line without its newline, at most SOURCE_HASHED_BYTES of it */
+	unsigned restart;         /* the number before ".log" */
+};
+#define SOURCE_HASHED_BYTES 4096
+
+enum record_stream { RECORD_STDOUT, RECORD_STDERR, RECORD_UNKNOWN };
+/* "stdout", "stderr", "unknown" */
+const char *record_stream_name(enum record_stream stream);
+
+/* A view: its texts are borrowed from the reader and valid only during the call that gets it. */
+struct record {
+	const char *time; /* RFC 3339 as it stands in the file, of the record's first piece */
+	size_t time_len;
+	int64_t time_ns;  /* the same as nanoseconds since 1970 UTC */
+	const char *text; /* the joined text without its final newline */
+	size_t len;
+	uint64_t offset;       /* in the uncompressed file: where its first piece begins */
+	uint64_t source_bytes; /* all bytes of the file that this record stands for: every piece with prefix and newline */
+	enum record_stream stream;
+	bool truncated; /* text was cut at max_record; what was cut is already counted by whoever cut it */
+	bool partial;   /* its end never came */
+	bool unparsed;  /* the line was neither CRI nor docker; text is the whole line, time is when it was read */
+};
+
+#endif
