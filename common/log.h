@@ -27,20 +27,21 @@ struct log_site {
 void log_setup(enum log_level level, enum log_format format);
 enum log_level log_current_level(void);
 
-/* Values in `fields` are separated by blanks as key=value; a value with blanks, quotes or control bytes stands between double
- * quotes: use LOG_Q("%s") forms only for trusted text, else pass it through log_quote().  Control bytes are escaped on output. */
-void log_write(struct log_site *site, enum log_level level, const char *module, const char *text, const char *fields, ...)
+/* `format` gives the fields: a printf format of key=value separated by blanks.  A value that may have blanks, quotes or control bytes goes
+ * through log_quote().  Control bytes are escaped on output whatever happens; fields are cut at 4 KiB. */
+void log_write(struct log_site *site, enum log_level level, const char *module, const char *text, const char *format, ...)
 	__attribute__((format(printf, 5, 6)));
 
 /* text as a quoted, escaped value for a field, in one of eight rotating static buffers, cut at 400 bytes. */
 const char *log_quote(const char *text);
 
-/* LOG_MODULE is defined by each .c before its first use, after the includes:  #define LOG_MODULE "finder" */
+/* The macros look the level up first; `fields` is a literal and may be left out:  log_info("stopped").
+ * LOG_MODULE is defined by each .c before its first use, after the includes:  #define LOG_MODULE "finder" */
 #define LOG_AT(level, text, ...)                                                                                        \
 	do {                                                                                                            \
 		static struct log_site log_site_here;                                                                   \
 		if ((level) <= log_current_level())                                                                     \
-			log_write(&log_site_here, (level), LOG_MODULE, (text), __VA_ARGS__);                            \
+			log_write(&log_site_here, (level), LOG_MODULE, (text), " " __VA_ARGS__);                        \
 	} while (0)
 #define log_error(text, ...) LOG_AT(LOG_ERROR, text, __VA_ARGS__)
 #define log_warn(text, ...)  LOG_AT(LOG_WARN, text, __VA_ARGS__)
