@@ -30,6 +30,8 @@ struct follower_events {
 	bool (*wanted)(void *arg, const struct origin *origin);
 	/* A file was adopted: attach readers now. tail->prev is read before it, tail->next after it. */
 	void (*adopted)(void *arg, struct tail *tail);
+	/* Its head is longer, its first line is whole, or it has another name: what the checkpoint knows of it is to be brought up to date. */
+	void (*changed)(void *arg, struct tail *tail);
 	/* Its last reader is gone and so is the file: last chance to forget it (the checkpoint's row). */
 	void (*released)(void *arg, struct tail *tail);
 	void *arg;
@@ -55,6 +57,8 @@ void follower_sweep(struct follower *follower);
 /* New include/exclude or outputs (reload): asks wanted() again for every container; newly wanted files are adopted, the others let go once their readers are
  * gone. */
 void follower_review(struct follower *follower);
+/* New limits (reload). */
+void follower_tune(struct follower *follower, uint64_t rescan_interval_ms, uint64_t hold_limit);
 /* Calls visit for every tail, containers in no order, a container's tails in theirs. */
 void follower_each(struct follower *follower, void (*visit)(void *arg, struct tail *tail), void *arg);
 const struct follower_stats *follower_stats(struct follower *follower);

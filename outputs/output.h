@@ -47,6 +47,7 @@ struct parcel_record {
 	const struct source *source; /* borrowed: outlives the parcel */
 	uint8_t stream;              /* enum record_stream */
 	bool settled;                /* has its final answer already: outputs skip it */
+	bool answered;               /* the shipper's: this sending of it was answered */
 };
 
 #define PARCEL_ALL SIZE_MAX
@@ -67,6 +68,8 @@ struct parcel {
 };
 
 /* What an output gets from the house at open; lives as long as the output. */
+extern const struct metric_family output_wire_bytes; /* drave_output_wire_bytes_total{output}: each output counts what it puts on the wire */
+
 struct output_env {
 	uv_loop_t *loop;
 	struct http *http;
@@ -94,7 +97,7 @@ struct output_ops {
 	const struct format *(*format)(const void *options);
 	/* The templates whose expansions make the destination: fills at most OUTPUT_TEMPLATES texts, returns how many. */
 	size_t (*destination)(const void *options, const char **ret_templates);
-	/* What stands for template number index where it cannot be filled (Kafka's fallback_topic), or NULL: the record then waits (held). */
+	/* What stands for template number index where it cannot be filled (Kafka's fallback_topic), or NULL: it then stands empty. */
 	const char *(*fallback)(const void *options, size_t index);
 	/* The most bytes of one encoded record, 0 = no limit. */
 	size_t (*record_limit)(const void *options);
@@ -117,6 +120,9 @@ extern const struct output_ops output_kafka;
 extern const struct output_ops output_http;
 extern const struct output_ops output_stdout;
 extern const struct output_ops output_null;
+
+/* Version text of librdkafka, for --version. */
+const char *output_kafka_library(void);
 
 /* outputs/outputs.c: all of them. */
 extern const char *const output_words[];

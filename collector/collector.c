@@ -1,0 +1,922 @@
+/* Collector.  The wiring, and the order in which things begin and end.
+ *
+ *     STANDBY --lock--> RUNNING --signal, or --once has read all--> DRAINING --drained or timed out--> CLOSING (pipelines, then a last FULL
+ *     commit, then everything else) --> the loop ends
+ *
+ * A reload walks each changed output through drain, close and a new beginning at its marks, while the unchanged ones go on (struct slot).
+ *
+ * Stands at the top.  Owns the loop, the stages and the signals.  Decides nothing about records. */
+#include "config.h"
+#include "collector/collector.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "collector/checkpoint.h"
+#include "collector/follower.h"
+#include "collector/lock.h"
+#include "collector/pages.h"
+#include "collector/pipeline.h"
+#include "common/admin.h"
+#include "common/clock.h"
+#include "common/http.h"
+#include "common/log.h"
+#include "common/must.h"
+
+#define LOG_MODULE      "collector"
+#define STANDBY_MS      100  /* how soon a free lock is noticed */
+#define LISTEN_RETRY_MS 1000
+#define WATCH_MS        10   /* while draining or reloading: how often it is asked whether that is over */
+#define SCRATCH_SLACK   (64u << 10) /* a line's prefix, and docker's escapes of a piece */
+#define STATUS_BYTES    (16u << 20)
+
+enum collector_state { STATE_STANDBY, STATE_RUNNING, STATE_DRAINING, STATE_CLOSING };
+static const char *const state_names[] = {"standby", "running", "draining", "closing"};
+
+/* One output by its name: the pipeline that runs, and what a reload wants instead. */
+struct slot {
+	struct collector *collector;
+	char *name;
+	struct pipeline *pipeline;        /* NULL between the old one's end and the new one's beginning */
+	struct collector_conf *next_conf; /* counted; NULL: no change is under way */
+	bool is_leaving;                  /* the pipeline drains, or closes */
+	bool is_closing;
+	bool is_removed;                  /* there is no next one */
+	uint64_t deadline_ms;
+	struct slot *prev, *next;
+};
+
+struct collector {
+	uv_loop_t loop;
+	struct collector_args args;
+	struct collector_conf *conf;
+	enum collector_state state;
+	int exit_code;
+	struct lock lock;
+	struct checkpoint *checkpoint;
+	struct http *http;
+	struct follower *follower;
+	struct admin *admin;
+	struct metric_table *metrics;
+	struct pages pages;
+	struct slot *slots;
+	char *scratch;
+	size_t scratch_size;
+	struct buf unescaped;
+	uv_idle_t turn;
+	uv_timer_t standby, listen_retry, watch;
+	uv_signal_t signals[5];
+	uint64_t deadline_ms;
+	double acked_records;    /* --once: as of the last progress */
+	uint64_t progress_ms;
+	bool read_all;           /* --once: everything was read; now it is only waited for */
+};
+
+static const int signal_numbers[5] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2};
+
+static void begin_drain(struct collector *collector);
+static void begin_close(struct collector *collector);
+static void close_everything(struct collector *collector);
+static int start_slot(struct slot *slot, struct err *err);
+static void start_watch(struct collector *collector);
+
+static bool is_following(const struct collector *collector)
+{
+	return collector->args.mode == COLLECTOR_FOLLOW;
+}
+
+static void enter(struct collector *collector, enum collector_state state)
+{
+	collector->state = state;
+	collector->pages.state = state_names[state];
+	collector->pages.is_ready = state == STATE_STANDBY || state == STATE_RUNNING;
+}
+
+/* ---- turns -------------------------------------------------------------------------------------------------------- */
+
+static void on_turn(uv_idle_t *idle)
+{
+	struct collector *collector = idle->data;
+	uint64_t now_ms = clock_monotonic_ms();
+	struct slot *slot;
+	bool more = false;
+
+	DL_FOREACH (collector->slots, slot)
+		if (slot->pipeline != NULL)
+			more |= pipeline_turn(slot->pipeline, now_ms);
+	if (!more)
+		uv_idle_stop(idle);
+}
+
+static void on_wake(void *arg)
+{
+	struct collector *collector = arg;
+
+	if (!uv_is_closing((uv_handle_t *)&collector->turn))
+		uv_idle_start(&collector->turn, on_turn);
+}
+
+/* ---- tails and their segments ------------------------------------------------------------------------------------- */
+
+static bool on_wanted(void *arg, const struct origin *origin)
+{
+	struct collector *collector = arg;
+	struct slot *slot;
+
+	DL_FOREACH (collector->slots, slot)
+		if (slot->pipeline == NULL || pipeline_wants(slot->pipeline, origin))
+			return true; /* an output between two configurations may want it; it is asked again then */
+	return false;
+}
+
+static void describe_tail(const struct tail *tail, char *stream, size_t stream_size, struct segment_key *ret_key)
+{
+	snprintf(stream, stream_size, "%s/%u", tail->container->key, tail->name.restart);
+	*ret_key = (struct segment_key){
+		.stream = stream,
+		.dev = tail->identity.dev,
+		.ino = tail->identity.ino,
+		.generation = tail->identity.generation,
+		.birth_ns = tail->identity.birth_ns,
+		.first_line_hash = tail->has_first_line ? tail->source.first_line_hash : 0,
+		.head_len = (uint32_t)tail->head_len,
+		.head_hash = tail_head_hash(tail, tail->head_len),
+		.path = tail->path,
+	};
+}
+
+/* Is the stored segment this file?  Its first bytes decide: an inode number alone is reused, and a copied volume has others. A segment that was empty when it was
+ * stored is known by inode, generation and birth. */
+static bool is_same_file(void *arg, const struct segment_key *stored)
+{
+	const struct tail *tail = arg;
+
+	if (stored->head_len == 0)
+		return stored->dev == tail->identity.dev && stored->ino == tail->identity.ino &&
+		       stored->generation == tail->identity.generation && stored->birth_ns == tail->identity.birth_ns;
+	return stored->head_len <= tail->head_len && stored->head_hash == tail_head_hash(tail, stored->head_len);
+}
+
+static struct segment *identify(struct collector *collector, struct tail *tail)
+{
+	char stream[512];
+	struct segment_key key;
+	struct segment *segment;
+
+	if (collector->checkpoint == NULL)
+		return NULL;
+	describe_tail(tail, stream, sizeof stream, &key);
+	segment = checkpoint_find(collector->checkpoint, stream, is_same_file, tail);
+	if (segment != NULL)
+		checkpoint_update(collector->checkpoint, segment, &key);
+	else
+		segment = checkpoint_add(collector->checkpoint, &key);
+	tail->segment = segment;
+	return segment;
+}
+
+static void on_adopted(void *arg, struct tail *tail)
+{
+	struct collector *collector = arg;
+	struct segment *segment = identify(collector, tail);
+	struct slot *slot;
+
+	DL_FOREACH (collector->slots, slot)
+		if (slot->pipeline != NULL && !slot->is_leaving)
+			pipeline_adopt(slot->pipeline, tail, segment);
+}
+
+/* The file's head has grown, its first line is whole, or it has another name. */
+static void on_changed(void *arg, struct tail *tail)
+{
+	struct collector *collector = arg;
+	char stream[512];
+	struct segment_key key;
+
+	if (tail->segment == NULL)
+		return;
+	describe_tail(tail, stream, sizeof stream, &key);
+	checkpoint_update(collector->checkpoint, tail->segment, &key);
+}
+
+/* Gone, and done for everyone who reads it now.  An output between two configurations reads it no more either: nobody could. */
+static void on_released(void *arg, struct tail *tail)
+{
+	struct collector *collector = arg;
+
+	if (tail->segment != NULL)
+		checkpoint_forget(collector->checkpoint, tail->segment);
+	tail->segment = NULL;
+}
+
+/* ---- slots -------------------------------------------------------------------------------------------------------- */
+
+static struct slot *slot_new(struct collector *collector, const char *name)
+{
+	struct slot *slot = x_new(slot);
+
+	slot->collector = collector;
+	slot->name = xstrdup(name);
+	DL_APPEND(collector->slots, slot);
+	return slot;
+}
+
+static void slot_free(struct slot *slot)
+{
+	collector_conf_unref(slot->next_conf);
+	DL_DELETE(slot->collector->slots, slot);
+	free(slot->name);
+	free(slot);
+}
+
+static void adopt_known(void *arg, struct tail *tail)
+{
+	struct slot *slot = arg;
+
+	if (tail->fd != -1)
+		pipeline_adopt(slot->pipeline, tail, tail->segment);
+}
+
+/* Opens the slot's output under slot->next_conf; it reads what is known already. */
+static int start_slot(struct slot *slot, struct err *err)
+{
+	struct collector *collector = slot->collector;
+	struct collector_conf *conf = slot->next_conf;
+	struct pipeline_env env = {
+		.loop = &collector->loop,
+		.http = collector->http,
+		.metrics = collector->metrics,
+		.checkpoint = collector->checkpoint,
+		.scratch = collector->scratch,
+		.scratch_size = collector->scratch_size,
+		.unescaped = &collector->unescaped,
+		.reads_to_stop = !is_following(collector),
+		.wake = on_wake,
+		.arg = collector,
+	};
+	int status = pipeline_new(&slot->pipeline, &env, conf, collector_conf_output(conf, slot->name), err);
+
+	if (status != 0)
+		return status;
+	slot->next_conf = NULL;
+	collector_conf_unref(conf);
+	if (collector->follower != NULL)
+		follower_each(collector->follower, adopt_known, slot);
+	on_wake(collector);
+	return 0;
+}
+
+static void each_pipeline(void *arg, void (*visit)(void *visitor, struct pipeline *pipeline), void *visitor)
+{
+	struct collector *collector = arg;
+	struct slot *slot;
+
+	DL_FOREACH (collector->slots, slot)
+		if (slot->pipeline != NULL)
+			visit(visitor, slot->pipeline);
+}
+
+static bool all_closed(const struct collector *collector)
+{
+	const struct slot *slot;
+
+	DL_FOREACH (collector->slots, slot)
+		if (slot->pipeline != NULL)
+			return false;
+	return true;
+}
+
+static void on_slot_closed(void *arg)
+{
+	struct slot *slot = arg;
+	struct collector *collector = slot->collector;
+	struct err err;
+
+	slot->pipeline = NULL;
+	slot->is_leaving = slot->is_closing = false;
+	if (collector->state == STATE_CLOSING) {
+		if (all_closed(collector))
+			close_everything(collector);
+		return;
+	}
+	if (slot->is_removed) {
+		log_info("output removed", "output=%s", slot->name);
+		metric_remove(collector->metrics, "output", slot->name);
+		slot_free(slot);
+		follower_review(collector->follower);
+		return;
+	}
+	if (start_slot(slot, &err) != 0) {
+		log_error("cannot open output after reload; its logs wait", "output=%s error=%s", slot->name, log_quote(err.text));
+		slot->deadline_ms = clock_monotonic_ms() + LISTEN_RETRY_MS; /* on_watch tries again */
+		return;
+	}
+	log_info("output restarted", "output=%s", slot->name);
+	follower_review(collector->follower);
+}
+
+static void close_slot(struct slot *slot)
+{
+	slot->is_leaving = slot->is_closing = true;
+	pipeline_close(slot->pipeline, on_slot_closed, slot);
+}
+
+/* ---- beginning ---------------------------------------------------------------------------------------------------- */
+
+static void retire_outputs(struct collector *collector)
+{
+	const char **names = xcalloc(collector->conf->output_count, sizeof names[0]);
+	size_t count = 0;
+
+	for (const struct output_conf *output = collector->conf->outputs; output != NULL; output = output->next)
+		names[count++] = output->name;
+	checkpoint_retire(collector->checkpoint, names, count, clock_wall_ns());
+	free(names);
+}
+
+static int open_follower(struct collector *collector, struct err *err)
+{
+	const struct input_options *input = &collector->conf->input;
+	struct follower_options options = {
+		.path = input->path,
+		.docker_root = input->docker_root,
+		.node_name = collector->conf->collector.node_name,
+		.rescan_interval_ms = input->rescan_interval_ms,
+		.hold_limit = input->hold_limit,
+		.own_uid = getenv("POD_UID"),
+		.own_namespace = getenv("POD_NAMESPACE"),
+		.own_pod = getenv("POD_NAME"),
+	};
+	struct follower_events events = {
+		.wanted = on_wanted,
+		.adopted = on_adopted,
+		.changed = on_changed,
+		.released = on_released,
+		.arg = collector,
+	};
+
+	return follower_new(&collector->follower, &collector->loop, &options, &events, err);
+}
+
+static int open_outputs(struct collector *collector, struct err *err)
+{
+	for (const struct output_conf *output = collector->conf->outputs; output != NULL; output = output->next) {
+		struct slot *slot = slot_new(collector, output->name);
+		int status;
+
+		slot->next_conf = collector_conf_ref(collector->conf);
+		status = start_slot(slot, err);
+		if (status != 0)
+			return status;
+	}
+	return 0;
+}
+
+/* Everything that needs the lock.  On an error: the exit code, with the sentence in err. */
+static int begin(struct collector *collector, struct err *err)
+{
+	const char *state_dir = collector->conf->collector.state_dir;
+	int status;
+
+	if (collector->args.mode != COLLECTOR_DRY_RUN) {
+		status = checkpoint_open(&collector->checkpoint, &collector->loop, state_dir, err);
+		if (status != 0)
+			return status == -EPROTONOSUPPORT ? EX_CONFIG : EX_CANTCREAT;
+		retire_outputs(collector);
+	}
+	collector->scratch_size = collector->conf->input.max_record + SCRATCH_SLACK;
+	if (collector->scratch_size < CURSOR_READ_BYTES)
+		collector->scratch_size = CURSOR_READ_BYTES;
+	collector->scratch = xmalloc(collector->scratch_size);
+	buf_init(&collector->unescaped, collector->scratch_size);
+	if (http_new(&collector->http, &collector->loop, "drave-collector/" PACKAGE_VERSION, err) != 0)
+		return EX_OSERR;
+	if (open_outputs(collector, err) != 0)
+		return EX_CONFIG;
+	if (open_follower(collector, err) != 0)
+		return EX_OSERR;
+	enter(collector, STATE_RUNNING);
+	if (follower_start(collector->follower, err) != 0)
+		return EX_OSERR;
+	collector->pages.follower = collector->follower;
+	collector->pages.checkpoint = collector->checkpoint;
+	collector->progress_ms = clock_monotonic_ms();
+	if (!is_following(collector))
+		start_watch(collector);
+	log_info("running", "node=%s path=%s outputs=%zu", log_quote(collector->conf->collector.node_name),
+		log_quote(collector->conf->input.path), collector->conf->output_count);
+	return 0;
+}
+
+/* ---- standing by -------------------------------------------------------------------------------------------------- */
+
+static void begin_or_fail(struct collector *collector)
+{
+	struct err err = {0};
+	int code = begin(collector, &err);
+
+	if (code == 0)
+		return;
+	fprintf(stderr, "drave-collector: %s\n", err.text);
+	collector->exit_code = code;
+	begin_close(collector);
+}
+
+static void on_standby(uv_timer_t *timer)
+{
+	struct collector *collector = timer->data;
+	struct err err = {0};
+	bool held = false;
+
+	if (lock_try(&collector->lock, collector->conf->collector.state_dir, &held, &err) != 0) {
+		log_warn("cannot try the lock", "error=%s", log_quote(err.text));
+		return;
+	}
+	if (!held)
+		return;
+	uv_timer_stop(timer);
+	log_info("the other collector let go, taking over", "state_dir=%s", log_quote(collector->conf->collector.state_dir));
+	begin_or_fail(collector);
+}
+
+static void take_lock(struct collector *collector)
+{
+	const char *state_dir = collector->conf->collector.state_dir;
+	struct err err = {0};
+	bool held = false;
+
+	if (collector->args.mode == COLLECTOR_DRY_RUN) {
+		begin_or_fail(collector);
+	} else if (lock_try(&collector->lock, state_dir, &held, &err) != 0) {
+		fprintf(stderr, "drave-collector: %s\n", err.text);
+		collector->exit_code = EX_CANTCREAT;
+		begin_close(collector);
+	} else if (held) {
+		begin_or_fail(collector);
+	} else if (!is_following(collector)) {
+		fprintf(stderr, "drave-collector: another collector has '%s'\n", state_dir);
+		collector->exit_code = EX_TEMPFAIL;
+		begin_close(collector);
+	} else {
+		log_info("another collector has the state directory, standing by", "state_dir=%s", log_quote(state_dir));
+		enter(collector, STATE_STANDBY);
+		uv_timer_start(&collector->standby, on_standby, STANDBY_MS, STANDBY_MS);
+	}
+}
+
+static void on_listen_retry(uv_timer_t *timer);
+
+static void listen_now(struct collector *collector)
+{
+	const char *listen = collector->conf->collector.listen;
+	struct err err = {0};
+	int status = admin_open(&collector->admin, &collector->loop, listen, pages_table, &collector->pages, &err);
+
+	if (status == 0) {
+		log_info("listening", "address=%s port=%u", log_quote(listen), admin_port(collector->admin));
+	} else if (status == -EADDRINUSE) {
+		log_warn("port is busy, trying again", "address=%s", log_quote(listen));
+		uv_timer_start(&collector->listen_retry, on_listen_retry, LISTEN_RETRY_MS, 0);
+	} else {
+		fprintf(stderr, "drave-collector: %s\n", err.text);
+		collector->exit_code = EX_CONFIG;
+		begin_close(collector);
+	}
+}
+
+static void on_listen_retry(uv_timer_t *timer)
+{
+	listen_now(timer->data);
+}
+
+/* ---- reloading ---------------------------------------------------------------------------------------------------- */
+
+static void leave(struct slot *slot, struct collector_conf *next_conf)
+{
+	struct collector *collector = slot->collector;
+
+	collector_conf_unref(slot->next_conf);
+	slot->next_conf = next_conf != NULL ? collector_conf_ref(next_conf) : NULL;
+	slot->is_removed = next_conf == NULL;
+	if (slot->pipeline == NULL || slot->is_leaving)
+		return;
+	slot->is_leaving = true;
+	slot->deadline_ms = clock_monotonic_ms() + collector->conf->collector.shutdown_timeout_ms;
+	pipeline_drain(slot->pipeline);
+	start_watch(collector);
+}
+
+static bool is_unchanged(const struct slot *slot, const struct collector_conf *conf)
+{
+	return slot->pipeline != NULL && !slot->is_leaving &&
+	       collector_conf_same_output(pipeline_conf(slot->pipeline), pipeline_output(slot->pipeline), conf,
+		       collector_conf_output(conf, slot->name));
+}
+
+static void add_output(struct collector *collector, struct collector_conf *conf, const char *name)
+{
+	struct slot *slot = slot_new(collector, name);
+	struct err err;
+
+	slot->next_conf = collector_conf_ref(conf);
+	if (start_slot(slot, &err) == 0) {
+		log_info("output added", "output=%s", name);
+		return;
+	}
+	log_error("cannot open output; its logs wait", "output=%s error=%s", name, log_quote(err.text));
+	slot->deadline_ms = clock_monotonic_ms() + LISTEN_RETRY_MS;
+	start_watch(collector);
+}
+
+static struct slot *find_slot(struct collector *collector, const char *name)
+{
+	struct slot *slot;
+
+	DL_FOREACH (collector->slots, slot)
+		if (strcmp(slot->name, name) == 0)
+			return slot;
+	return NULL;
+}
+
+static void apply(struct collector *collector, struct collector_conf *conf)
+{
+	struct slot *slot, *next;
+
+	collector_conf_unref(collector->conf);
+	collector->conf = conf;
+	log_setup((enum log_level)conf->collector.log_level, (enum log_format)conf->collector.log_format);
+	collector->pages.node_name = conf->collector.node_name;
+	if (collector->state != STATE_RUNNING)
+		return; /* standing by: it begins with this one */
+	follower_tune(collector->follower, conf->input.rescan_interval_ms, conf->input.hold_limit);
+	DL_FOREACH_SAFE (collector->slots, slot, next) {
+		if (collector_conf_output(conf, slot->name) == NULL)
+			leave(slot, NULL);
+		else if (!is_unchanged(slot, conf))
+			leave(slot, conf);
+	}
+	for (const struct output_conf *output = conf->outputs; output != NULL; output = output->next)
+		if (find_slot(collector, output->name) == NULL)
+			add_output(collector, conf, output->name);
+	retire_outputs(collector);
+	follower_review(collector->follower);
+}
+
+static void log_complaints(const struct ini_complaints *complaints)
+{
+	const char *at = complaints->text.data, *end = at + complaints->text.len;
+
+	while (at < end) {
+		const char *newline = memchr(at, '\n', (size_t)(end - at));
+		size_t len = (size_t)((newline != NULL ? newline : end) - at);
+		char *line = xstrndup(at, len);
+
+		log_error("configuration", "message=%s", log_quote(line));
+		free(line);
+		at += len + 1;
+	}
+}
+
+/* All or nothing: with one error the old configuration stays. */
+static void reload(struct collector *collector)
+{
+	struct ini_complaints complaints;
+	struct collector_conf *conf;
+	const char *fixed;
+
+	ini_complaints_init(&complaints);
+	conf = collector_conf_load(collector->args.conf_path, collector->args.overrides, &complaints);
+	log_complaints(&complaints);
+	fixed = conf != NULL ? collector_conf_fixed_difference(collector->conf, conf) : NULL;
+	collector->pages.last_reload_worked = conf != NULL && fixed == NULL;
+	if (conf == NULL) {
+		log_error("reload refused, the old configuration stays", "errors=%u", complaints.error_count);
+	} else if (fixed != NULL) {
+		log_error("reload refused: this key cannot change while the collector runs", "key=%s", fixed);
+		collector_conf_unref(conf);
+	} else {
+		collector->pages.reload_count++;
+		collector->pages.last_reload_time = (double)clock_wall_ns() / 1e9;
+		log_info("configuration reloaded", "outputs=%zu", conf->output_count);
+		apply(collector, conf);
+	}
+	ini_complaints_release(&complaints);
+}
+
+/* ---- watching what takes time ------------------------------------------------------------------------------------- */
+
+static bool all_drained(const struct collector *collector)
+{
+	const struct slot *slot;
+
+	DL_FOREACH (collector->slots, slot)
+		if (slot->pipeline != NULL && !pipeline_is_drained(slot->pipeline))
+			return false;
+	return true;
+}
+
+/* Slots in change: true while there are any. */
+static bool watch_slots(struct collector *collector, uint64_t now_ms)
+{
+	struct slot *slot, *next;
+	bool busy = false;
+
+	DL_FOREACH_SAFE (collector->slots, slot, next) {
+		struct err err;
+
+		if (slot->is_leaving && !slot->is_closing && (pipeline_is_drained(slot->pipeline) || now_ms >= slot->deadline_ms)) {
+			close_slot(slot);
+		} else if (slot->pipeline == NULL && slot->next_conf != NULL && now_ms >= slot->deadline_ms) {
+			if (start_slot(slot, &err) != 0)
+				slot->deadline_ms = now_ms + LISTEN_RETRY_MS;
+		}
+	}
+	DL_FOREACH (collector->slots, slot)
+		busy |= slot->is_leaving || slot->pipeline == NULL;
+	return busy;
+}
+
+static double acked_bytes(const struct collector *collector)
+{
+	const struct slot *slot;
+	double sum = 0;
+
+	DL_FOREACH (collector->slots, slot)
+		if (slot->pipeline != NULL)
+			sum += (double)pipeline_account(slot->pipeline)->terms[ACCOUNT_ACKED];
+	return sum;
+}
+
+static uint64_t pending_bytes(const struct collector *collector)
+{
+	const struct slot *slot;
+	uint64_t sum = 0;
+
+	DL_FOREACH (collector->slots, slot)
+		if (slot->pipeline != NULL)
+			sum += pipeline_lag_bytes(slot->pipeline);
+	return sum;
+}
+
+static bool all_read(const struct collector *collector)
+{
+	const struct slot *slot;
+
+	DL_FOREACH (collector->slots, slot)
+		if (slot->pipeline != NULL && !pipeline_has_read_all(slot->pipeline))
+			return false;
+	return true;
+}
+
+static void flush_outputs(struct collector *collector)
+{
+	struct slot *slot;
+
+	DL_FOREACH (collector->slots, slot)
+		if (slot->pipeline != NULL)
+			pipeline_flush(slot->pipeline);
+}
+
+/* --once: is everything read and acknowledged, or does nothing move any more? */
+static void watch_once(struct collector *collector, uint64_t now_ms)
+{
+	double acked = acked_bytes(collector);
+
+	if (acked != collector->acked_records) {
+		collector->acked_records = acked;
+		collector->progress_ms = now_ms;
+	}
+	if (!collector->read_all && all_read(collector)) {
+		collector->read_all = true;
+		flush_outputs(collector);
+	}
+	if (collector->read_all && all_drained(collector)) {
+		uint64_t pending = pending_bytes(collector);
+
+		if (pending != 0 && collector->args.mode == COLLECTOR_ONCE)
+			log_info("unfinished lines and records are left for the next run", "bytes=%" PRIu64, pending);
+		begin_drain(collector);
+	} else if (now_ms - collector->progress_ms >= collector->conf->collector.shutdown_timeout_ms) {
+		log_error("no acknowledgement within shutdown_timeout", "unacknowledged_bytes=%" PRIu64, pending_bytes(collector));
+		collector->exit_code = EX_UNAVAILABLE;
+		begin_close(collector);
+	}
+}
+
+static void on_watch(uv_timer_t *timer)
+{
+	struct collector *collector = timer->data;
+	uint64_t now_ms = clock_monotonic_ms();
+	bool busy = false;
+
+	if (collector->state == STATE_RUNNING) {
+		busy = watch_slots(collector, now_ms);
+		if (!is_following(collector)) {
+			busy = true;
+			watch_once(collector, now_ms);
+		}
+	} else if (collector->state == STATE_DRAINING) {
+		busy = true;
+		if (all_drained(collector) || now_ms >= collector->deadline_ms)
+			begin_close(collector);
+	}
+	if (!busy)
+		uv_timer_stop(timer);
+}
+
+static void start_watch(struct collector *collector)
+{
+	if (!uv_is_active((uv_handle_t *)&collector->watch))
+		uv_timer_start(&collector->watch, on_watch, WATCH_MS, WATCH_MS);
+}
+
+/* ---- ending ------------------------------------------------------------------------------------------------------- */
+
+static void begin_drain(struct collector *collector)
+{
+	struct slot *slot;
+
+	enter(collector, STATE_DRAINING);
+	collector->deadline_ms = clock_monotonic_ms() + collector->conf->collector.shutdown_timeout_ms;
+	DL_FOREACH (collector->slots, slot)
+		if (slot->pipeline != NULL && !slot->is_leaving)
+			pipeline_drain(slot->pipeline);
+	start_watch(collector);
+}
+
+static void begin_close(struct collector *collector)
+{
+	struct slot *slot, *next;
+
+	if (collector->state == STATE_CLOSING)
+		return;
+	if (collector->state == STATE_DRAINING && !all_drained(collector))
+		log_warn("stopped before everything was acknowledged; it is read again at the next start", "bytes=%" PRIu64,
+			pending_bytes(collector));
+	enter(collector, STATE_CLOSING);
+	DL_FOREACH_SAFE (collector->slots, slot, next)
+		if (slot->pipeline != NULL && !slot->is_closing)
+			close_slot(slot);
+	if (all_closed(collector))
+		close_everything(collector);
+}
+
+static void close_handle(void *handle)
+{
+	if (!uv_is_closing(handle))
+		uv_close(handle, NULL);
+}
+
+static void on_flushed(void *arg, int status)
+{
+	struct collector *collector = arg;
+
+	if (status != 0)
+		log_error("the last checkpoint could not be written; the next start sends some records again", "error=%s",
+			log_quote(strerror(-status)));
+	if (collector->follower != NULL) {
+		follower_stop(collector->follower);
+		follower_close(collector->follower);
+		collector->pages.follower = NULL;
+	}
+	if (collector->checkpoint != NULL)
+		checkpoint_close(collector->checkpoint);
+	if (collector->http != NULL)
+		http_close(collector->http);
+	if (collector->admin != NULL)
+		admin_close(collector->admin);
+	close_handle(&collector->turn);
+	close_handle(&collector->standby);
+	close_handle(&collector->listen_retry);
+	close_handle(&collector->watch);
+	for (size_t i = 0; i < sizeof collector->signals / sizeof collector->signals[0]; i++)
+		close_handle(&collector->signals[i]);
+}
+
+/* All pipelines are closed: their last marks go to disk, then the rest goes. */
+static void close_everything(struct collector *collector)
+{
+	if (collector->checkpoint != NULL)
+		checkpoint_flush(collector->checkpoint, on_flushed, collector);
+	else
+		on_flushed(collector, 0);
+}
+
+/* ---- signals ------------------------------------------------------------------------------------------------------ */
+
+static void stop(struct collector *collector, int number)
+{
+	if (collector->state == STATE_STANDBY) {
+		begin_close(collector);
+	} else if (collector->state == STATE_RUNNING) {
+		log_info("stopping", "signal=%s", number == SIGTERM ? "TERM" : "INT");
+		begin_drain(collector);
+	} else {
+		log_warn("stopping at once: second signal", "signal=%s", number == SIGTERM ? "TERM" : "INT");
+		_exit(EXIT_FAILURE); /* what is not committed is read again: a stop is no different from a crash */
+	}
+}
+
+static void dump(struct collector *collector)
+{
+	struct buf text;
+
+	buf_init(&text, STATUS_BYTES);
+	pages_write_status(&collector->pages, &text);
+	fputs(buf_text(&text), stderr);
+	buf_release(&text);
+}
+
+static void on_signal(uv_signal_t *signal, int number)
+{
+	struct collector *collector = signal->data;
+
+	switch (number) {
+	case SIGTERM:
+	case SIGINT: stop(collector, number); break;
+	case SIGHUP:
+		if (collector->state == STATE_RUNNING || collector->state == STATE_STANDBY)
+			reload(collector);
+		break;
+	case SIGUSR1:
+		if (collector->state == STATE_RUNNING) {
+			follower_look(collector->follower);
+			flush_outputs(collector);
+		}
+		break;
+	case SIGUSR2: dump(collector); break;
+	}
+}
+
+/* ---- running ------------------------------------------------------------------------------------------------------ */
+
+static void init(struct collector *collector, const struct collector_args *args, struct collector_conf *conf)
+{
+	uv_timer_t *const timers[] = {&collector->standby, &collector->listen_retry, &collector->watch};
+
+	collector->args = *args;
+	collector->conf = conf;
+	collector->lock.fd = -1;
+	must(uv_loop_init(&collector->loop) == 0);
+	must(uv_idle_init(&collector->loop, &collector->turn) == 0);
+	collector->turn.data = collector;
+	for (size_t i = 0; i < sizeof timers / sizeof timers[0]; i++) {
+		must(uv_timer_init(&collector->loop, timers[i]) == 0);
+		timers[i]->data = collector;
+	}
+	for (size_t i = 0; i < sizeof signal_numbers / sizeof signal_numbers[0]; i++) {
+		must(uv_signal_init(&collector->loop, &collector->signals[i]) == 0);
+		collector->signals[i].data = collector;
+		must(uv_signal_start(&collector->signals[i], on_signal, signal_numbers[i]) == 0);
+	}
+	collector->metrics = metric_table_new();
+	collector->pages = (struct pages){
+		.node_name = conf->collector.node_name,
+		.started_ms = clock_monotonic_ms(),
+		.metrics = collector->metrics,
+		.each_pipeline = each_pipeline,
+		.arg = collector,
+		.last_reload_worked = true,
+		.last_reload_time = (double)clock_wall_ns() / 1e9,
+	};
+	metric_table_on_scrape(collector->metrics, pages_measure, &collector->pages);
+	enter(collector, STATE_STANDBY);
+	collector->pages.is_ready = false; /* until the lock was tried */
+}
+
+static void release(struct collector *collector)
+{
+	struct slot *slot, *next;
+
+	DL_FOREACH_SAFE (collector->slots, slot, next)
+		slot_free(slot);
+	must(uv_loop_close(&collector->loop) == 0);
+	lock_release(&collector->lock);
+	metric_table_free(collector->metrics);
+	buf_release(&collector->unescaped);
+	free(collector->scratch);
+	collector_conf_unref(collector->conf);
+}
+
+int collector_run(const struct collector_args *args, struct collector_conf *conf)
+{
+	struct collector *collector = x_new(collector);
+	int exit_code;
+
+	(void)signal(SIGPIPE, SIG_IGN);
+	init(collector, args, conf);
+	take_lock(collector);
+	if (is_following(collector) && collector->state != STATE_CLOSING)
+		listen_now(collector);
+	uv_run(&collector->loop, UV_RUN_DEFAULT);
+	exit_code = collector->exit_code;
+	release(collector);
+	free(collector);
+	return exit_code;
+}

@@ -1,0 +1,185 @@
+/* Gatherer.  Each lane has at most one open batch; it leaves when it is full, has enough records, or is old enough.
+ *
+ * Stands between cursor and shipper.  Owns open batches; moves them to the shipper when sealed.  The age timer follows the oldest one, so an idle output
+ * arms nothing.  Refuses to drop for memory: it says that there is no room, and bytes stay in their files. */
+#include "config.h"
+#include "collector/gatherer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/must.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#define KEY_BYTES 16384
+
+void gatherer_init(struct gatherer *gatherer)
+{
+	must(uv_timer_init(gatherer->loop, &gatherer->timer) == 0);
+	gatherer->timer.data = gatherer;
+}
+
+static void seal(struct gatherer *gatherer, struct batch *batch)
+{
+	DL_DELETE(gatherer->open, batch);
+	gatherer->open_count--;
+	batch->lane->open = NULL;
+	shipper_take(gatherer->shipper, batch);
+}
+
+static void seal_old(struct gatherer *gatherer, uint64_t now_ms)
+{
+	while (gatherer->open != NULL && now_ms - gatherer->open->opened_ms >= gatherer->batch_age_ms)
+		seal(gatherer, gatherer->open);
+}
+
+static void arm(struct gatherer *gatherer);
+
+static void on_timer(uv_timer_t *timer)
+{
+	struct gatherer *gatherer = timer->data;
+
+	seal_old(gatherer, clock_monotonic_ms());
+	arm(gatherer);
+}
+
+static void arm(struct gatherer *gatherer)
+{
+	uint64_t age;
+
+	if (gatherer->open == NULL) {
+		uv_timer_stop(&gatherer->timer);
+		return;
+	}
+	age = clock_monotonic_ms() - gatherer->open->opened_ms;
+	uv_timer_start(&gatherer->timer, on_timer, age < gatherer->batch_age_ms ? gatherer->batch_age_ms - age : 0, 0);
+}
+
+bool gatherer_has_room(struct gatherer *gatherer)
+{
+	if (gatherer->shipper->memory_used + gatherer->batch_bytes <= gatherer->memory_limit)
+		return true;
+	/* Whatever is open must leave, or nothing would ever come back. */
+	if (gatherer->open != NULL && gatherer->shipper->queued_count < gatherer->lanes)
+		seal(gatherer, gatherer->open);
+	return false;
+}
+
+/* ---- lanes -------------------------------------------------------------------------------------------------------- */
+
+static unsigned lane_number(const struct gatherer *gatherer, const struct origin *origin)
+{
+	XXH64_hash_t hash = XXH3_64bits_withSeed(origin->container, strlen(origin->container), XXH3_64bits(origin->uid, strlen(origin->uid)));
+
+	return (unsigned)(hash % gatherer->lanes);
+}
+
+/* lane number and expansions, each ended by a NUL. */
+static void write_key(const struct gatherer *gatherer, const struct batch_entry *entry, unsigned number, struct buf *key)
+{
+	must(buf_printf(key, "%u", number) && buf_add(key, "", 1));
+	for (size_t i = 0; i < gatherer->template_count; i++) {
+		const char *fallback = gatherer->fallbacks[i];
+		bool filled = template_expand(
+			gatherer->templates[i], entry->source->origin, entry->record->stream, entry->record->time_ns, key);
+
+		if (!filled && fallback != NULL)
+			must(buf_add_text(key, fallback));
+		must(buf_add(key, "", 1));
+	}
+}
+
+static bool is_current(const struct gatherer *gatherer, const struct route *route, int64_t minute, int stream)
+{
+	return route->lane != NULL && route->epoch == gatherer->shipper->lane_epoch && route->minute == minute && route->stream == stream;
+}
+
+static struct lane *lane_of(struct gatherer *gatherer, struct route *route, const struct batch_entry *entry)
+{
+	int64_t minute = 0;
+	int stream = 0;
+	unsigned number;
+	struct buf key;
+
+	for (size_t i = 0; i < gatherer->template_count; i++) {
+		if (template_needs_time(gatherer->templates[i]))
+			minute = entry->record->time_ns / 60000000000;
+		if (template_needs_stream(gatherer->templates[i]))
+			stream = (int)entry->record->stream;
+	}
+	if (is_current(gatherer, route, minute, stream))
+		return route->lane;
+	number = lane_number(gatherer, entry->source->origin);
+	buf_init(&key, KEY_BYTES);
+	write_key(gatherer, entry, number, &key);
+	*route = (struct route){shipper_lane(gatherer->shipper, key.data, key.len, number), gatherer->shipper->lane_epoch, minute, stream};
+	buf_release(&key);
+	return route->lane;
+}
+
+/* ---- adding ------------------------------------------------------------------------------------------------------- */
+
+static struct batch *open_batch(struct gatherer *gatherer, struct lane *lane)
+{
+	if (gatherer->open_count >= GATHERER_OPEN_LIMIT)
+		seal(gatherer, gatherer->open);
+	lane->open = batch_new(lane, clock_monotonic_ms());
+	DL_APPEND(gatherer->open, lane->open);
+	if (++gatherer->open_count == 1)
+		arm(gatherer);
+	return lane->open;
+}
+
+void gatherer_add(struct gatherer *gatherer, struct route *route, const struct batch_entry *entry, uint64_t *ret_cut_bytes)
+{
+	struct lane *lane = lane_of(gatherer, route, entry);
+	struct batch *batch = lane->open;
+
+	if (batch != NULL && batch->len + batch_bound(entry) > gatherer->batch_bytes) {
+		seal(gatherer, batch);
+		batch = NULL;
+	}
+	if (batch == NULL)
+		batch = open_batch(gatherer, lane);
+	batch_append(batch, entry, ret_cut_bytes);
+	shipper_count_memory(gatherer->shipper, batch);
+	if (batch->record_count >= gatherer->batch_records || batch->len >= gatherer->batch_bytes)
+		seal(gatherer, batch);
+}
+
+void gatherer_seal_all(struct gatherer *gatherer)
+{
+	while (gatherer->open != NULL)
+		seal(gatherer, gatherer->open);
+}
+
+int64_t gatherer_oldest_time(const struct gatherer *gatherer)
+{
+	int64_t oldest = INT64_MAX;
+	struct batch *batch;
+
+	DL_FOREACH (gatherer->open, batch)
+		if (batch->oldest_time_ns < oldest)
+			oldest = batch->oldest_time_ns;
+	return oldest;
+}
+
+void gatherer_close(struct gatherer *gatherer, uv_close_cb closed, void *arg)
+{
+	while (gatherer->open != NULL) {
+		struct batch *batch = gatherer->open;
+
+		DL_DELETE(gatherer->open, batch);
+		batch->lane->open = NULL;
+		gatherer->shipper->memory_used -= batch->counted_memory;
+		batch_free(batch);
+	}
+	gatherer->open_count = 0;
+	for (size_t i = 0; i < gatherer->template_count; i++)
+		template_free(gatherer->templates[i]);
+	gatherer->timer.data = arg;
+	uv_close((uv_handle_t *)&gatherer->timer, closed);
+}

@@ -1,0 +1,54 @@
+/* Records -> open batches, sealed by size, count and age.  One per output. */
+#ifndef DRAVE_COLLECTOR_GATHERER_H
+#define DRAVE_COLLECTOR_GATHERER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "collector/shipper.h"
+#include "outputs/template.h"
+
+#define GATHERER_OPEN_LIMIT 256 /* open batches; beyond it the oldest is sealed */
+
+struct gatherer {
+	struct shipper *shipper;
+	uv_loop_t *loop;
+	const struct format *format;
+	const struct format_options *format_options;
+	size_t batch_bytes;      /* encoded, before compression */
+	size_t batch_records;
+	uint64_t batch_age_ms;
+	size_t record_limit;     /* encoded bytes of one record; 0 = none */
+	size_t memory_limit;     /* of all batches of this output */
+	unsigned lanes;          /* per destination */
+	struct template *templates[OUTPUT_TEMPLATES];
+	const char *fallbacks[OUTPUT_TEMPLATES]; /* what stands for a template that cannot be filled; NULL: it stands empty */
+	size_t template_count;
+
+	struct batch *open;      /* oldest first */
+	unsigned open_count;
+	uv_timer_t timer;        /* seals the oldest when its age is reached */
+};
+
+/* Where a reader's records go: kept by the reader, so that the destination is not expanded for every record. */
+struct route {
+	struct lane *lane;
+	uint64_t epoch;      /* of the shipper when lane was looked up */
+	int64_t minute;      /* of the record's time, where a template has {date} */
+	int stream;          /* where a template has {stream} */
+};
+
+/* The caller has filled what stands above the blank line. */
+void gatherer_init(struct gatherer *gatherer);
+/* False: memory is used up or nearly; the reader waits for room (shipper's on_room).  Seals the oldest batch then, so that room will come. */
+bool gatherer_has_room(struct gatherer *gatherer);
+/* Encodes the record into its batch.  *ret_cut_bytes: text bytes that record_limit kept out (the caller has posted nothing for them yet).  Posts nothing itself. */
+void gatherer_add(struct gatherer *gatherer, struct route *route, const struct batch_entry *entry, uint64_t *ret_cut_bytes);
+/* Seals everything now. */
+void gatherer_seal_all(struct gatherer *gatherer);
+/* Frees open batches without a fate (their bytes are read again) and closes the timer. */
+void gatherer_close(struct gatherer *gatherer, uv_close_cb closed, void *arg);
+int64_t gatherer_oldest_time(const struct gatherer *gatherer);
+
+#endif
