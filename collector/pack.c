@@ -5,6 +5,8 @@
 #include "config.h"
 #include "collector/pack.h"
 
+#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
@@ -137,7 +139,7 @@ static size_t pack_gzip(struct context *context, const struct pack_job *job)
 	stream->next_out = (Bytef *)context->scratch;
 	stream->avail_out = (uInt)context->scratch_size;
 	for (size_t i = 0; i < 3; i++) {
-		stream->next_in = (z_const Bytef *)parts[i];
+		stream->next_in = (Bytef *)(uintptr_t)parts[i]; /* zlib reads only, its type is older than const */
 		stream->avail_in = (uInt)lens[i];
 		must(deflate(stream, i == 2 ? Z_FINISH : Z_NO_FLUSH) == (i == 2 ? Z_STREAM_END : Z_OK) || lens[i] == 0);
 	}
