@@ -1,8 +1,9 @@
 /* Bytes that grow up to a limit with a name.
  *
- * Every place that gathers bytes of unknown number uses this, so that "how much at most" is answered where the buf is made.
- * Memory always holds one byte more than `capacity`, which is why buf_text() can end the content with a NUL at any time, also
- * at the limit.  What would exceed the limit is refused whole: a buf never ends in the middle of what was appended. */
+ * Every place that gathers bytes of unknown number uses this, so that "how much at most" is answered where
+ * the buf is made. Memory always holds one byte more than `capacity`, which is why buf_text() can end the
+ * content with a NUL at any time, also at the limit.  What would exceed the limit is refused whole: a buf
+ * never ends in the middle of what was appended. */
 #include "config.h"
 #include "common/buf.h"
 

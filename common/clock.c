@@ -1,7 +1,7 @@
 /* The two clocks of the house, and the one way to write a time.
  *
- * Monotonic time is for waiting, wall time is for records; they never meet.  A test holds both hands still with clock_hold().
- * The hands are the only state; nothing here sleeps or arms timers. */
+ * Monotonic time is for waiting, wall time is for records; they never meet.  A test holds both hands still
+ * with clock_hold(). The hands are the only state; nothing here sleeps or arms timers. */
 #include "config.h"
 #include "common/clock.h"
 
@@ -68,7 +68,8 @@ void clock_format_ns(char out[CLOCK_TEXT_BYTES], int64_t wall_ns)
 		ns += NS_PER_SECOND;
 		seconds--;
 	}
-	must(gmtime_r(&seconds, &tm) != NULL); /* 64 bits of nanoseconds reach from 1677 to 2262: four digits always */
+	must(gmtime_r(&seconds, &tm) !=
+	     NULL); /* 64 bits of nanoseconds reach from 1677 to 2262: four digits always */
 	len = strftime(out, CLOCK_TEXT_BYTES, "%Y-%m-%dT%H:%M:%S", &tm);
 	must(len == 19);
 	snprintf(out + len, CLOCK_TEXT_BYTES - len, ".%09uZ", (unsigned)ns);

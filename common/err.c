@@ -1,7 +1,8 @@
 /* Errors of the world and of operators: a code for the program and one sentence for a person.
  *
- * Whoever fails fills the sentence once, where the facts are at hand; everybody above hands it on unchanged or wraps it.
- * Owns nothing.  Does not log, and keeps no chain of causes: the caller who decides writes the one line. */
+ * Whoever fails fills the sentence once, where the facts are at hand; everybody above hands it on unchanged
+ * or wraps it. Owns nothing.  Does not log, and keeps no chain of causes: the caller who decides writes the
+ * one line. */
 #include "config.h"
 #include "common/err.h"
 
@@ -13,7 +14,8 @@
 
 int err_set(struct err *err, int code, const char *format, ...)
 {
-	char text[ERR_TEXT_BYTES]; /* apart, since the arguments may quote the text that stands in err already */
+	char text[ERR_TEXT_BYTES]; /* apart, since the arguments may quote the text that stands in err already
+				    */
 	va_list args;
 
 	must(code <= 0);

@@ -1,8 +1,8 @@
 /* Fault points of test builds.
  *
- * The variable DRAVE_FAULT is read at the first reach of any point; counting is under a lock, because workers reach points
- * too.  A specification that cannot be read ends the process: a test that injects nothing would prove nothing.
- * Empty unless configured with --enable-faults. */
+ * The variable DRAVE_FAULT is read at the first reach of any point; counting is under a lock, because workers
+ * reach points too.  A specification that cannot be read ends the process: a test that injects nothing would
+ * prove nothing. Empty unless configured with --enable-faults. */
 #include "config.h"
 #include "common/fault.h"
 
@@ -22,7 +22,7 @@
 
 struct fault_point {
 	char name[NAME_MAX_BYTES];
-	uint64_t first;    /* the reach that strikes; 0 = by chance */
+	uint64_t first; /* the reach that strikes; 0 = by chance */
 	bool and_later;
 	double chance;
 	bool kill;
@@ -103,7 +103,8 @@ static void setup_from_environment(void)
 	const char *specification = getenv("DRAVE_FAULT");
 	const char *seed = getenv("DRAVE_FAULT_SEED");
 
-	if (fault_setup(specification != NULL ? specification : "", seed != NULL ? strtoull(seed, NULL, 10) : 1))
+	if (fault_setup(
+		specification != NULL ? specification : "", seed != NULL ? strtoull(seed, NULL, 10) : 1))
 		return;
 	fprintf(stderr, "DRAVE_FAULT: cannot read '%s'\n", specification);
 	exit(EXIT_FAILURE);

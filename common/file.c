@@ -1,7 +1,8 @@
 /* Whole files: read with a limit, replaced so that either the old or the new content survives a crash.
  *
- * The home of EINTR.  Replacement is write to path.tmp, fsync, rename, fsync of the directory; each of these steps is a fault
- * point.  Log files are not read here: collector/tail.c keeps its descriptors itself and only borrows file_pread(). */
+ * The home of EINTR.  Replacement is write to path.tmp, fsync, rename, fsync of the directory; each of these
+ * steps is a fault point.  Log files are not read here: collector/tail.c keeps its descriptors itself and
+ * only borrows file_pread(). */
 #include "config.h"
 #include "common/file.h"
 
@@ -64,7 +65,8 @@ int file_read(const char *path, struct buf *out, struct err *err)
 		return 0;
 	out->len = before;
 	if (result == -EFBIG)
-		return err_set(err, result, "cannot read '%s': more than %zu bytes", path, out->limit - before);
+		return err_set(
+		    err, result, "cannot read '%s': more than %zu bytes", path, out->limit - before);
 	return err_set(err, result, "cannot read '%s': %s", path, strerror(-result));
 }
 
@@ -75,7 +77,8 @@ int file_read_secret(const char *path, struct buf *out, struct err *err)
 
 	if (result != 0)
 		return result;
-	while (out->len > before && strchr(" \t\r\n", out->data[out->len - 1]) != NULL && out->data[out->len - 1] != '\0')
+	while (out->len > before && strchr(" \t\r\n", out->data[out->len - 1]) != NULL &&
+	       out->data[out->len - 1] != '\0')
 		out->len--;
 	return 0;
 }
@@ -138,7 +141,8 @@ static int write_durably(const char *path, const void *bytes, size_t len)
 static int sync_directory_of(const char *path)
 {
 	const char *slash = strrchr(path, '/');
-	char *directory = slash == NULL ? xstrdup(".") : xstrndup(path, slash == path ? 1 : (size_t)(slash - path));
+	char *directory =
+	    slash == NULL ? xstrdup(".") : xstrndup(path, slash == path ? 1 : (size_t)(slash - path));
 	int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int result = fd == -1 ? -errno : 0;
 

@@ -1,9 +1,10 @@
 /* Our own log: one line an event on stderr, for people and machines (logfmt).
  *
- *   time=2026-01-31T12:34:56.123Z level=warn module=finder msg="cannot read directory" path="/var/log/pods" code=-13
+ *   time=2026-01-31T12:34:56.123Z level=warn module=finder msg="cannot read directory" path="/var/log/pods"
+ * code=-13
  *
- * A line is one write(2).  Level and format are the only globals of the programs; lines come from the loop thread only.  What cannot be
- * written is dropped: there is nobody left to tell. */
+ * A line is one write(2).  Level and format are the only globals of the programs; lines come from the loop
+ * thread only.  What cannot be written is dropped: there is nobody left to tell. */
 #include "config.h"
 #include "common/log.h"
 
@@ -25,16 +26,16 @@
 #define QUOTES           8
 #define SITE_WINDOW_MS   10000
 #define SITE_WINDOW_MAX  5
-#define ESCAPED_MAX      4 /* "\x1b" */
+#define ESCAPED_MAX      4  /* "\x1b" */
 #define MILLISECOND_TEXT 23 /* of "2026-01-31T12:34:56.123456789Z" */
 
 static enum log_level current_level = LOG_INFO;
 
 static const char *const level_names[] = {
-	[LOG_ERROR] = "error",
-	[LOG_WARN] = "warn",
-	[LOG_INFO] = "info",
-	[LOG_DEBUG] = "debug",
+    [LOG_ERROR] = "error",
+    [LOG_WARN] = "warn",
+    [LOG_INFO] = "info",
+    [LOG_DEBUG] = "debug",
 };
 
 void log_setup(enum log_level level, enum log_format format)
@@ -91,14 +92,15 @@ const char *log_quote(const char *text)
 	return quote;
 }
 
-/* ---- the line --------------------------------------------------------------------------------------- */
+/* ---- the line ------------------------------------------------------------------------------- */
 
-static void add_text_line(struct buf *line, const char *time, enum log_level level, const char *module, const char *text,
-	const char *fields)
+static void add_text_line(struct buf *line, const char *time, enum log_level level, const char *module,
+    const char *text, const char *fields)
 {
 	char escaped[ESCAPED_MAX];
 
-	buf_printf(line, "time=%s level=%s module=%s msg=%s", time, level_names[level], module, log_quote(text));
+	buf_printf(
+	    line, "time=%s level=%s module=%s msg=%s", time, level_names[level], module, log_quote(text));
 	if (*fields != '\0')
 		buf_add_text(line, " ");
 	for (; *fields != '\0'; fields++)
@@ -119,9 +121,10 @@ static void write_line(enum log_level level, const char *module, const char *tex
 	buf_release(&line);
 }
 
-/* ---- the limit of one call site ------------------------------------------------------------------------------------- */
+/* ---- the limit of one call site ------------------------------------------------------------- */
 
-static void write_repeated(const struct log_site *site, enum log_level level, const char *module, const char *text)
+static void write_repeated(
+    const struct log_site *site, enum log_level level, const char *module, const char *text)
 {
 	char *fields = xasprintf("count=%u of=%s", site->suppressed, log_quote(text));
 
@@ -146,7 +149,8 @@ static bool site_may_write(struct log_site *site, enum log_level level, const ch
 	return false;
 }
 
-void log_write(struct log_site *site, enum log_level level, const char *module, const char *text, const char *format, ...)
+void log_write(struct log_site *site, enum log_level level, const char *module, const char *text,
+    const char *format, ...)
 {
 	char fields[FIELDS_BYTES];
 	va_list args;

@@ -1,8 +1,9 @@
 /* What the programs count, as Prometheus text (exposition format 0.0.4).
  *
- * A table holds families in the order of their first use, a family its members in the order of theirs.  Members are found by
- * their label values once, when whoever counts is set up; after that a count is one addition.  The text is written anew at
- * each scrape.  All on the loop thread.  Knows neither HTTP nor what the numbers mean. */
+ * A table holds families in the order of their first use, a family its members in the order of theirs.
+ * Members are found by their label values once, when whoever counts is set up; after that a count is one
+ * addition.  The text is written anew at each scrape.  All on the loop thread.  Knows neither HTTP nor what
+ * the numbers mean. */
 #include "config.h"
 #include "common/metric.h"
 
@@ -47,7 +48,7 @@ struct metric_table {
 	void *refresh_arg;
 };
 
-/* ---- members -------------------------------------------------------------------------------------------------------- */
+/* ---- members -------------------------------------------------------------------------------- */
 
 static size_t label_count(const struct metric_family *family)
 {
@@ -118,7 +119,8 @@ static bool has_values(const struct metric *metric, const char *const *values)
 	return true;
 }
 
-static struct metric *metric_new(const struct metric_family *family, const char *const *values, size_t value_count)
+static struct metric *metric_new(
+    const struct metric_family *family, const char *const *values, size_t value_count)
 {
 	struct metric *metric = x_new(metric);
 
@@ -187,7 +189,7 @@ void metric_remove(struct metric_table *table, const char *label_name, const cha
 	}
 }
 
-/* ---- counting ------------------------------------------------------------------------------------------------------- */
+/* ---- counting ------------------------------------------------------------------------------- */
 
 void metric_add(struct metric *metric, uint64_t amount)
 {
@@ -227,7 +229,7 @@ void metric_table_on_scrape(struct metric_table *table, void (*refresh)(void *ar
 	table->refresh_arg = arg;
 }
 
-/* ---- the text ------------------------------------------------------------------------------------------------------- */
+/* ---- the text ------------------------------------------------------------------------------- */
 
 /* The shortest text that reads back as the same number. */
 static const char *number_text(char out[NUMBER_TEXT], double number)
@@ -260,9 +262,9 @@ static void add_escaped(struct buf *out, const char *text, bool in_quotes)
 static void add_head(struct buf *out, const struct metric_family *family)
 {
 	static const char *const kinds[] = {
-		[METRIC_COUNTER] = "counter",
-		[METRIC_GAUGE] = "gauge",
-		[METRIC_HISTOGRAM] = "histogram",
+	    [METRIC_COUNTER] = "counter",
+	    [METRIC_GAUGE] = "gauge",
+	    [METRIC_HISTOGRAM] = "histogram",
 	};
 
 	buf_printf(out, "# HELP %s ", family->name);
@@ -321,9 +323,7 @@ static void add_member(struct buf *out, const struct metric *metric)
 		add_name(out, metric, "", NULL);
 		buf_printf(out, "%s\n", number_text(number, metric->number));
 		break;
-	case METRIC_HISTOGRAM:
-		add_histogram(out, metric);
-		break;
+	case METRIC_HISTOGRAM: add_histogram(out, metric); break;
 	}
 }
 
@@ -339,9 +339,10 @@ void metric_write(struct metric_table *table, struct buf *out)
 	}
 }
 
-/* ---- the process itself --------------------------------------------------------------------------------------------- */
+/* ---- the process itself --------------------------------------------------------------------- */
 
-static void add_process(struct buf *out, const char *name, const char *help, enum metric_kind kind, double value)
+static void add_process(
+    struct buf *out, const char *name, const char *help, enum metric_kind kind, double value)
 {
 	const struct metric_family family = {.name = name, .help = help, .kind = kind, .labels = ""};
 	char number[NUMBER_TEXT];
@@ -356,7 +357,7 @@ static double cpu_seconds(void)
 
 	must(getrusage(RUSAGE_SELF, &usage) == 0);
 	return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-	    (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+	       (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
 /* Reads a small file of /proc; an empty text if it cannot be read. */
@@ -383,7 +384,8 @@ static double open_fds(void)
 	return count;
 }
 
-/* Field 22 of /proc/self/stat: ticks since boot; the name in field 2 may have blanks, so fields count from its ")". */
+/* Field 22 of /proc/self/stat: ticks since boot; the name in field 2 may have blanks, so fields count from
+ * its ")". */
 static double start_seconds(void)
 {
 	char stat[1024];
@@ -400,7 +402,7 @@ static double start_seconds(void)
 	must(clock_gettime(CLOCK_BOOTTIME, &boot) == 0);
 	must(clock_gettime(CLOCK_REALTIME, &wall) == 0);
 	return (double)(wall.tv_sec - boot.tv_sec) + (double)(wall.tv_nsec - boot.tv_nsec) / 1e9 +
-	    (double)ticks / (double)sysconf(_SC_CLK_TCK);
+	       (double)ticks / (double)sysconf(_SC_CLK_TCK);
 }
 
 void metric_write_process(struct buf *out)
@@ -416,10 +418,15 @@ void metric_write_process(struct buf *out)
 	must(getrlimit(RLIMIT_NOFILE, &limit) == 0);
 	if (started == 0)
 		started = start_seconds();
-	add_process(out, "process_cpu_seconds_total", "User and system time spent, in seconds.", METRIC_COUNTER, cpu_seconds());
-	add_process(out, "process_resident_memory_bytes", "Resident memory.", METRIC_GAUGE, (double)resident_pages * page_bytes);
-	add_process(out, "process_virtual_memory_bytes", "Virtual memory.", METRIC_GAUGE, (double)pages * page_bytes);
+	add_process(out, "process_cpu_seconds_total", "User and system time spent, in seconds.",
+	    METRIC_COUNTER, cpu_seconds());
+	add_process(out, "process_resident_memory_bytes", "Resident memory.", METRIC_GAUGE,
+	    (double)resident_pages * page_bytes);
+	add_process(
+	    out, "process_virtual_memory_bytes", "Virtual memory.", METRIC_GAUGE, (double)pages * page_bytes);
 	add_process(out, "process_open_fds", "Open file descriptors.", METRIC_GAUGE, open_fds());
-	add_process(out, "process_max_fds", "Limit of open file descriptors.", METRIC_GAUGE, (double)limit.rlim_cur);
-	add_process(out, "process_start_time_seconds", "Start of the process, seconds since 1970.", METRIC_GAUGE, started);
+	add_process(
+	    out, "process_max_fds", "Limit of open file descriptors.", METRIC_GAUGE, (double)limit.rlim_cur);
+	add_process(out, "process_start_time_seconds", "Start of the process, seconds since 1970.",
+	    METRIC_GAUGE, started);
 }

@@ -8,7 +8,8 @@ START_TEST(delays_double_up_to_the_ceiling)
 	static const struct {
 		unsigned attempt;
 		uint64_t full; /* before jitter */
-	} rows[] = {{0, 1000}, {1, 1000}, {2, 2000}, {3, 4000}, {6, 32000}, {7, 60000}, {8, 60000}, {4000000000u, 60000}};
+	} rows[] = {{0, 1000}, {1, 1000}, {2, 2000}, {3, 4000}, {6, 32000}, {7, 60000}, {8, 60000},
+	    {4000000000u, 60000}};
 
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		for (uint64_t seed = 0; seed < 200; seed++) {
@@ -48,5 +49,5 @@ START_TEST(extreme_numbers_do_not_overflow)
 }
 END_TEST
 
-UNIT_MAIN("backoff", delays_double_up_to_the_ceiling, seeds_spread_over_the_upper_half, the_same_seed_gives_the_same_delay,
-	extreme_numbers_do_not_overflow)
+UNIT_MAIN("backoff", delays_double_up_to_the_ceiling, seeds_spread_over_the_upper_half,
+    the_same_seed_gives_the_same_delay, extreme_numbers_do_not_overflow)

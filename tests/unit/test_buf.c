@@ -94,5 +94,6 @@ START_TEST(clearing_keeps_the_memory)
 }
 END_TEST
 
-UNIT_MAIN("buf", an_empty_buf_is_an_empty_text, appended_bytes_stand_in_order, the_limit_can_be_filled_to_the_last_byte,
-	what_exceeds_the_limit_is_refused_whole, growth_never_passes_the_limit, clearing_keeps_the_memory)
+UNIT_MAIN("buf", an_empty_buf_is_an_empty_text, appended_bytes_stand_in_order,
+    the_limit_can_be_filled_to_the_last_byte, what_exceeds_the_limit_is_refused_whole,
+    growth_never_passes_the_limit, clearing_keeps_the_memory)

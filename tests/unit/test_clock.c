@@ -9,14 +9,14 @@ START_TEST(times_are_written_as_rfc_3339_with_nanoseconds)
 		int64_t wall_ns;
 		const char *text;
 	} rows[] = {
-		{0, "1970-01-01T00:00:00.000000000Z"},
-		{1, "1970-01-01T00:00:00.000000001Z"},
-		{-1, "1969-12-31T23:59:59.999999999Z"},
-		{-1000000000, "1969-12-31T23:59:59.000000000Z"},
-		{1769862896123456789, "2026-01-31T12:34:56.123456789Z"},
-		{951782400000000000, "2000-02-29T00:00:00.000000000Z"},
-		{INT64_MAX, "2262-04-11T23:47:16.854775807Z"},
-		{INT64_MIN, "1677-09-21T00:12:43.145224192Z"},
+	    {0, "1970-01-01T00:00:00.000000000Z"},
+	    {1, "1970-01-01T00:00:00.000000001Z"},
+	    {-1, "1969-12-31T23:59:59.999999999Z"},
+	    {-1000000000, "1969-12-31T23:59:59.000000000Z"},
+	    {1769862896123456789, "2026-01-31T12:34:56.123456789Z"},
+	    {951782400000000000, "2000-02-29T00:00:00.000000000Z"},
+	    {INT64_MAX, "2262-04-11T23:47:16.854775807Z"},
+	    {INT64_MIN, "1677-09-21T00:12:43.145224192Z"},
 	};
 
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -54,5 +54,5 @@ START_TEST(the_monotonic_clock_never_goes_back)
 }
 END_TEST
 
-UNIT_MAIN("clock", times_are_written_as_rfc_3339_with_nanoseconds, held_hands_stand_still_until_they_are_let_go,
-	the_monotonic_clock_never_goes_back)
+UNIT_MAIN("clock", times_are_written_as_rfc_3339_with_nanoseconds,
+    held_hands_stand_still_until_they_are_let_go, the_monotonic_clock_never_goes_back)

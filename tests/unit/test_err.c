@@ -45,4 +45,4 @@ START_TEST(long_sentences_are_cut)
 END_TEST
 
 UNIT_MAIN("err", the_code_comes_back_and_the_sentence_is_kept, nobody_needs_to_want_the_sentence,
-	a_sentence_may_wrap_the_one_before, long_sentences_are_cut)
+    a_sentence_may_wrap_the_one_before, long_sentences_are_cut)

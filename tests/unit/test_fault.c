@@ -63,7 +63,8 @@ END_TEST
 
 START_TEST(nonsense_is_refused)
 {
-	static const char *const rows[] = {"a", "a:", ":1", "a:0", "a:x", "a:1!", "a:1!die", "a:p2", "a:p", "a:1,b", ","};
+	static const char *const rows[] = {
+	    "a", "a:", ":1", "a:0", "a:x", "a:1!", "a:1!die", "a:p2", "a:p", "a:1,b", ","};
 
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
 		ck_assert_msg(!fault_setup(rows[i], 1), "'%s' was taken", rows[i]);
@@ -73,7 +74,8 @@ END_TEST
 
 START_TEST(each_step_of_a_replacement_can_fail)
 {
-	static const char *const rows[] = {"file.write:1", "file.fsync:1", "file.rename:1", "file.fsync_directory:1"};
+	static const char *const rows[] = {
+	    "file.write:1", "file.fsync:1", "file.rename:1", "file.fsync_directory:1"};
 	char path[] = "/tmp/drave-fault-XXXXXX";
 	struct err err;
 
@@ -88,7 +90,7 @@ START_TEST(each_step_of_a_replacement_can_fail)
 END_TEST
 
 UNIT_MAIN("fault", only_the_named_reach_strikes, a_plus_means_this_reach_and_all_later, chance_is_seeded,
-	kill_ends_the_process_at_that_reach, nonsense_is_refused, each_step_of_a_replacement_can_fail)
+    kill_ends_the_process_at_that_reach, nonsense_is_refused, each_step_of_a_replacement_can_fail)
 
 #else
 

@@ -94,7 +94,8 @@ START_TEST(secrets_lose_their_final_newline_only)
 {
 	static const struct {
 		const char *content, *secret;
-	} rows[] = {{"s3cret\n", "s3cret"}, {"s3cret", "s3cret"}, {"two words \t\r\n\n", "two words"}, {" lead", " lead"}, {"\n", ""}, {"", ""}};
+	} rows[] = {{"s3cret\n", "s3cret"}, {"s3cret", "s3cret"}, {"two words \t\r\n\n", "two words"},
+	    {" lead", " lead"}, {"\n", ""}, {"", ""}};
 	struct place place;
 	struct buf buf;
 
@@ -205,6 +206,8 @@ START_TEST(pread_tells_bytes_or_the_error)
 }
 END_TEST
 
-UNIT_MAIN("file", a_file_is_read_behind_what_is_there, a_file_of_the_limit_is_read_and_one_byte_more_is_refused,
-	what_cannot_be_read_is_named, secrets_lose_their_final_newline_only, replacing_leaves_only_the_new_content_and_mode_0600,
-	a_replacement_that_fails_says_at_which_step, directories_are_made_on_the_way_and_may_be_there, pread_tells_bytes_or_the_error)
+UNIT_MAIN("file", a_file_is_read_behind_what_is_there,
+    a_file_of_the_limit_is_read_and_one_byte_more_is_refused, what_cannot_be_read_is_named,
+    secrets_lose_their_final_newline_only, replacing_leaves_only_the_new_content_and_mode_0600,
+    a_replacement_that_fails_says_at_which_step, directories_are_made_on_the_way_and_may_be_there,
+    pread_tells_bytes_or_the_error)

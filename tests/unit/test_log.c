@@ -9,8 +9,8 @@
 #include "common/log.h"
 #include "tests/unit/unit.h"
 
-#define LOG_MODULE "here"
-#define NOON_NS    INT64_C(1769862896123456789)
+#define LOG_MODULE  "here"
+#define NOON_NS     INT64_C(1769862896123456789)
 #define HEAD(level) "time=2026-01-31T12:34:56.123Z level=" level " module=here msg="
 
 /* Takes what is written to stderr meanwhile. */
@@ -48,7 +48,9 @@ START_TEST(a_text_line_is_logfmt)
 	capture(LOG_INFO, LOG_TEXT);
 	log_warn("cannot read directory", "path=%s tries=%d", log_quote("/var/log pods"), 3);
 	log_info("stopped");
-	ck_assert_str_eq(written(), HEAD("warn") "\"cannot read directory\" path=\"/var/log pods\" tries=3\n" HEAD("info") "\"stopped\"\n");
+	ck_assert_str_eq(
+	    written(), HEAD("warn") "\"cannot read directory\" path=\"/var/log pods\" tries=3\n" HEAD(
+			   "info") "\"stopped\"\n");
 	buf_release(&captured);
 }
 END_TEST
@@ -140,5 +142,6 @@ START_TEST(a_site_that_repeats_itself_is_limited_and_tells_how_often)
 }
 END_TEST
 
-UNIT_MAIN("log", a_text_line_is_logfmt, lines_below_the_level_are_not_written, control_bytes_cannot_forge_a_line, long_fields_are_cut_with_dots,
-	quotes_are_cut_between_characters, eight_quotes_live_at_once, a_site_that_repeats_itself_is_limited_and_tells_how_often)
+UNIT_MAIN("log", a_text_line_is_logfmt, lines_below_the_level_are_not_written,
+    control_bytes_cannot_forge_a_line, long_fields_are_cut_with_dots, quotes_are_cut_between_characters,
+    eight_quotes_live_at_once, a_site_that_repeats_itself_is_limited_and_tells_how_often)

@@ -10,21 +10,21 @@
 #include "tests/unit/unit.h"
 
 static const struct metric_family records = {
-	.name = "drave_output_records_total",
-	.help = "Records that the other end acknowledged.",
-	.kind = METRIC_COUNTER,
-	.labels = "output,reason",
+    .name = "drave_output_records_total",
+    .help = "Records that the other end acknowledged.",
+    .kind = METRIC_COUNTER,
+    .labels = "output,reason",
 };
 static const struct metric_family lag = {
-	.name = "drave_input_lag_bytes", .help = "Bytes\\not read\nyet.", .kind = METRIC_GAUGE, .labels = ""};
+    .name = "drave_input_lag_bytes", .help = "Bytes\\not read\nyet.", .kind = METRIC_GAUGE, .labels = ""};
 static const double bounds[] = {0.1, 1, 2.5};
 static const struct metric_family latency = {
-	.name = "drave_delivery_latency_seconds",
-	.help = "From the log's time to the acknowledgement.",
-	.kind = METRIC_HISTOGRAM,
-	.labels = "output",
-	.bounds = bounds,
-	.bound_count = 3,
+    .name = "drave_delivery_latency_seconds",
+    .help = "From the log's time to the acknowledgement.",
+    .kind = METRIC_HISTOGRAM,
+    .labels = "output",
+    .bounds = bounds,
+    .bound_count = 3,
 };
 
 static struct metric_table *table;
@@ -83,7 +83,8 @@ START_TEST(label_values_and_help_are_escaped)
 	metric_get(table, &records, "a\"b\\c\nd", "");
 	metric_get(table, &lag);
 	ck_assert_ptr_nonnull(strstr(exposition(), "{output=\"a\\\"b\\\\c\\nd\",reason=\"\"} 0\n"));
-	ck_assert_ptr_nonnull(strstr(buf_text(&text), "# HELP drave_input_lag_bytes Bytes\\\\not read\\nyet.\n"));
+	ck_assert_ptr_nonnull(
+	    strstr(buf_text(&text), "# HELP drave_input_lag_bytes Bytes\\\\not read\\nyet.\n"));
 	end();
 }
 END_TEST
@@ -93,8 +94,9 @@ START_TEST(gauges_are_written_shortest_and_exact)
 	static const struct {
 		double value;
 		const char *text;
-	} rows[] = {{0, "0"}, {1.5, "1.5"}, {0.1, "0.1"}, {1e15, "1e+15"}, {123456789012, "123456789012"}, {0.1 + 0.2, "0.30000000000000004"},
-		{-3, "-3"}, {INFINITY, "+Inf"}, {-INFINITY, "-Inf"}, {NAN, "NaN"}};
+	} rows[] = {{0, "0"}, {1.5, "1.5"}, {0.1, "0.1"}, {1e15, "1e+15"}, {123456789012, "123456789012"},
+	    {0.1 + 0.2, "0.30000000000000004"}, {-3, "-3"}, {INFINITY, "+Inf"}, {-INFINITY, "-Inf"},
+	    {NAN, "NaN"}};
 	struct metric *metric;
 
 	begin();
@@ -187,7 +189,8 @@ START_TEST(the_process_tells_about_itself)
 	metric_write_process(&text);
 	clock_gettime(CLOCK_REALTIME, &now);
 	ck_assert_double_gt(value_of("process_resident_memory_bytes "), 100e3);
-	ck_assert_double_gt(value_of("process_virtual_memory_bytes "), value_of("process_resident_memory_bytes "));
+	ck_assert_double_gt(
+	    value_of("process_virtual_memory_bytes "), value_of("process_resident_memory_bytes "));
 	ck_assert_double_le(fabs(value_of("process_start_time_seconds ") - (double)now.tv_sec), 120);
 	ck_assert_double_ge(value_of("process_max_fds "), 3);
 	open_before = value_of("process_open_fds ");
@@ -222,6 +225,8 @@ START_TEST(promtool_finds_nothing_to_say)
 }
 END_TEST
 
-UNIT_MAIN("metric", an_empty_table_writes_nothing, the_same_labels_are_the_same_member, label_values_and_help_are_escaped,
-	gauges_are_written_shortest_and_exact, histograms_are_cumulative_and_bounds_belong_below, a_removed_output_leaves_no_trace,
-	gauges_are_refreshed_before_each_exposition, the_process_tells_about_itself, promtool_finds_nothing_to_say)
+UNIT_MAIN("metric", an_empty_table_writes_nothing, the_same_labels_are_the_same_member,
+    label_values_and_help_are_escaped, gauges_are_written_shortest_and_exact,
+    histograms_are_cumulative_and_bounds_belong_below, a_removed_output_leaves_no_trace,
+    gauges_are_refreshed_before_each_exposition, the_process_tells_about_itself,
+    promtool_finds_nothing_to_say)
