@@ -1,7 +1,8 @@
 /* INI text -> a list of settings.  The door of libinih, used through ini_parse_stream() with our own reader, which lifts its
  * limits: any line length up to INI_LINE_BYTES, exact line numbers, `\` at a line's end, leading blanks, include.
  *
- *   ; and # at a line's start, and " ;" after a value, begin comments.  ${VAR} and ${VAR:-default} are filled in from the
+ *   ; and # at a line's start, and " ;" after a value, begin comments.  A line that ends in `\` goes on with the next one, whose
+ *   leading blanks go; comment lines in between are left out.  ${VAR} and ${VAR:-default} are filled in from the
  *   environment ($${ is a literal ${), never in comments.  `include = GLOB` in [collector] or [controller] reads further files there, relative
  *   to the file that names them, in name order, depth 8, a cycle is an error.
  *
@@ -25,7 +26,7 @@ struct ini_place {
 
 struct ini_setting {
 	const char *key;
-	const char *value; /* filled in and trimmed */
+	const char *value; /* filled in and trimmed; NULL: could not be filled in, which was complained about */
 	struct ini_place place;
 	struct ini_setting *next;
 };
@@ -54,10 +55,10 @@ void ini_complaints_release(struct ini_complaints *complaints);
 void ini_error(struct ini_complaints *complaints, struct ini_place place, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void ini_warning(struct ini_complaints *complaints, struct ini_place place, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-/* Reads path and what it includes into *ini (empty before).  Syntax errors, missing variables, duplicate sections, duplicate
- * keys (unless list, see conf_bind), unreadable files: complaints.  `environment` is getenv or a test's. */
+/* Reads path and what it includes into *ini (empty before).  Syntax errors, missing variables, duplicate sections,
+ * unreadable files: complaints.  Repeated keys are kept in order: conf/bind knows which may be.  `environment` is getenv or a test's. */
 void ini_read_file(struct ini *ini, const char *path, char *(*environment)(const char *name), struct ini_complaints *complaints);
-/* The same from memory; name stands in the places.  For tests, the fuzz target and the demo's embedded defaults. */
+/* The same from memory; name stands in the places, and include is refused.  For tests and the fuzz target. */
 void ini_read_text(struct ini *ini, const char *name, const char *text, size_t len, char *(*environment)(const char *name),
 	struct ini_complaints *complaints);
 /* -o section.key=value, on top of what was read: replaces the key, or adds it and its section. */
