@@ -6,6 +6,9 @@
 
 #define HASH_NONFATAL_OOM 0
 #define uthash_fatal(message) must(!(message))
+#ifdef __clang__ /* which does not read the "fall through" comments in these macros; gcc does, in every other build */
+#pragma clang diagnostic ignored "-Wimplicit-fallthrough"
+#endif
 #include <uthash.h>
 #include <utlist.h>
 
