@@ -253,9 +253,9 @@ static int set_number(const struct bind_row *row, uint64_t *field, const char *t
 	int result;
 
 	if (row->kind == BIND_SIZE)
-		is_read = bind_parse_size(text, &number, &complaint);
+		is_read = units_parse_size(text, &number, &complaint);
 	else if (row->kind == BIND_DURATION)
-		is_read = bind_parse_duration(text, &number, &complaint);
+		is_read = units_parse_duration(text, &number, &complaint);
 	else
 		is_read = units_parse_count(text, &number, &complaint);
 	if (!is_read)

@@ -10,8 +10,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "conf/bind.h"
-
 struct unit {
 	const char *name;
 	uint64_t factor;
@@ -108,7 +106,7 @@ static const char *size_unit_complaint(const char *unit)
 	return "has an unknown unit: write KiB, MiB, GiB, KB, MB, GB or plain bytes";
 }
 
-bool bind_parse_size(const char *text, uint64_t *ret_bytes, const char **ret_complaint)
+bool units_parse_size(const char *text, uint64_t *ret_bytes, const char **ret_complaint)
 {
 	const struct unit *unit;
 	uint64_t number;
@@ -178,7 +176,7 @@ static bool take_span(const char **text, uint64_t *ms, const char **ret_complain
 	return true;
 }
 
-bool bind_parse_duration(const char *text, uint64_t *ret_ms, const char **ret_complaint)
+bool units_parse_duration(const char *text, uint64_t *ret_ms, const char **ret_complaint)
 {
 	uint64_t ms = 0;
 
@@ -220,8 +218,8 @@ bool units_parse_duration_range(
 	first[dots - text] = '\0';
 	text = dots + 2;
 	text += strspn(text, " ");
-	if (!bind_parse_duration(first, &min, ret_complaint) ||
-	    !bind_parse_duration(text, &max, ret_complaint))
+	if (!units_parse_duration(first, &min, ret_complaint) ||
+	    !units_parse_duration(text, &max, ret_complaint))
 		return false;
 	if (min > max) {
 		*ret_complaint = "ends before it begins";

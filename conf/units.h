@@ -10,7 +10,9 @@
 
 #include "common/buf.h"
 
-/* Like bind_parse_size: false and a complaint (static text) if text is none. */
+/* Each returns false and a complaint (static text that follows the quoted value) if text is none. */
+bool units_parse_size(const char *text, uint64_t *ret_bytes, const char **ret_complaint);
+bool units_parse_duration(const char *text, uint64_t *ret_ms, const char **ret_complaint);
 bool units_parse_count(const char *text, uint64_t *ret_count, const char **ret_complaint);
 bool units_parse_bool(const char *text, bool *ret_value, const char **ret_complaint);
 /* "1s..60s", in milliseconds. */

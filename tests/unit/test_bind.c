@@ -9,6 +9,7 @@
 #include "common/file.h"
 #include "common/must.h"
 #include "conf/bind.h"
+#include "conf/units.h"
 #include "tests/unit/unit.h"
 
 struct options {
@@ -220,7 +221,7 @@ START_TEST(sizes_are_read_with_their_units)
 	for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
 		const char *complaint = NULL;
 		uint64_t bytes = 0;
-		bool is_read = bind_parse_size(table[i].text, &bytes, &complaint);
+		bool is_read = units_parse_size(table[i].text, &bytes, &complaint);
 
 		ck_assert_msg(is_read == (table[i].complaint == NULL), "'%s'", table[i].text);
 		ck_assert_msg(bytes == table[i].bytes, "'%s' is %" PRIu64, table[i].text, bytes);
@@ -264,7 +265,7 @@ START_TEST(durations_are_read_with_their_units)
 	for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
 		const char *complaint = NULL;
 		uint64_t ms = 0;
-		bool is_read = bind_parse_duration(table[i].text, &ms, &complaint);
+		bool is_read = units_parse_duration(table[i].text, &ms, &complaint);
 
 		ck_assert_msg(is_read == (table[i].complaint == NULL), "'%s'", table[i].text);
 		ck_assert_msg(ms == table[i].ms, "'%s' is %" PRIu64, table[i].text, ms);
