@@ -168,14 +168,17 @@ static bool fields_equal(const struct bind_row *row, const void *a, const void *
 
 void bind_release(const struct bind_row *rows, void *from)
 {
-	for (; rows->key != NULL; rows++)
-		field_release(rows, (char *)from + rows->offset);
+	for (; rows->key != NULL; rows++) {
+		if (!row_is_later(rows)) /* such a row has no field */
+			field_release(rows, (char *)from + rows->offset);
+	}
 }
 
 bool bind_equal(const struct bind_row *rows, const void *a, const void *b)
 {
 	for (; rows->key != NULL; rows++) {
-		if (!fields_equal(rows, (const char *)a + rows->offset, (const char *)b + rows->offset))
+		if (!row_is_later(rows) &&
+		    !fields_equal(rows, (const char *)a + rows->offset, (const char *)b + rows->offset))
 			return false;
 	}
 	return true;
@@ -519,7 +522,7 @@ static void set_fallback(const struct bind_row *row, void *field)
 {
 	struct err err;
 
-	if (row->fallback == NULL)
+	if (row->fallback == NULL || row_is_later(row))
 		return;
 	field_release(row, field);
 	must(set_value(row, field, row->fallback, &err) == 0); /* a row whose fallback is wrong */

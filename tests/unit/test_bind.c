@@ -26,7 +26,6 @@ struct options {
 	char *template;
 	struct bind_list headers;
 	char *password;
-	char *later;
 };
 
 static const char *const words[] = {"kafka", "http", "loki", "null", NULL};
@@ -103,9 +102,10 @@ static const struct bind_row rows[] = {
 	.secret = true,
 	.check = check_template,
 	.help = "A password."},
+    /* Of a later version: its offset means nothing, here it lies on a number. */
     {.key = "multiline",
 	.kind = BIND_TEXT,
-	.offset = offsetof(struct options, later),
+	.offset = offsetof(struct options, count),
 	.later = "*",
 	.help = "Some day."},
     {.key = NULL},
