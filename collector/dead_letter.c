@@ -17,7 +17,7 @@
 #include "common/file.h"
 #include "common/must.h"
 
-#define LETTER_BYTES (16u << 20) /* a record of 900 KiB, escaped twice, and its envelope */
+#define LETTER_BYTES (256u << 20) /* the longest record (max_record 16 MiB), escaped twice, and its envelope */
 
 struct dead_letter {
 	char *directory;

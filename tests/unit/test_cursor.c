@@ -1,0 +1,516 @@
+/* The cursor over real files, with an output that takes everything when it is told to. */
+#include "config.h"
+
+#include "collector/cursor.h"
+#include "tests/unit/unit.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+
+/* ---- an output that keeps its parcels ----------------------------------------------------------------------------- */
+
+static struct parcel *parcels[64];
+static size_t parcel_count;
+
+static void keep(struct output *output, struct parcel *parcel)
+{
+	(void)output;
+	parcels[parcel_count++] = parcel;
+}
+
+static struct output_ops ops = {.name = "keep", .send = keep};
+
+/* ---- the bench ---------------------------------------------------------------------------------------------------- */
+
+#define MAX_RECORD 4096
+#define SCRATCH    (CURSOR_READ_BYTES + MAX_RECORD)
+
+static uv_loop_t loop;
+static struct metric_table *metrics;
+static struct shipper shipper;
+static struct gatherer gatherer;
+static struct cursor_env env;
+static struct account total;
+static struct format_options format_options;
+static struct buf unescaped;
+static struct container container;
+static uint64_t now_ms;
+static char scratch[SCRATCH];
+static char received[1 << 20]; /* "log" texts of what was sent, each ended by | */
+
+static void ignore_env(struct cursor_env *cursor_env)
+{
+	(void)cursor_env;
+}
+
+static void ignore(void *arg)
+{
+	(void)arg;
+}
+
+static void setup(void)
+{
+	static const struct metric_family counter = {"c_total", "c", METRIC_COUNTER, "", NULL, 0};
+	static const double bounds[] = {1};
+	static const struct metric_family histogram = {"h", "h", METRIC_HISTOGRAM, "", bounds, 1};
+	struct metric *any;
+
+	now_ms = 100000;
+	clock_hold(now_ms, 1700000000000000000);
+	parcel_count = 0;
+	received[0] = '\0';
+	memset(&total, 0, sizeof total);
+	memset(&format_options, 0, sizeof format_options);
+	ck_assert_int_eq(uv_loop_init(&loop), 0);
+	metrics = metric_table_new();
+	any = metric_get(metrics, &counter);
+	shipper = (struct shipper){.name = "keep", .loop = &loop, .ops = &ops, .format = &format_ndjson, .codec = PACK_NONE, .backoff = {1000, 60000},
+		.metrics = {any, any, any, metric_get(metrics, &histogram), {any, any, any, any}}, .on_room = ignore};
+	shipper_init(&shipper);
+	gatherer = (struct gatherer){.shipper = &shipper, .loop = &loop, .format = &format_ndjson, .format_options = &format_options,
+		.batch_bytes = 1 << 20, .batch_records = 10000, .batch_age_ms = 1000, .memory_limit = 64 << 20, .lanes = 1};
+	gatherer_init(&gatherer);
+	buf_init(&unescaped, SCRATCH);
+	env = (struct cursor_env){.gatherer = &gatherer, .output = "keep", .format = &format_ndjson, .format_options = &format_options,
+		.max_record = MAX_RECORD, .partial_timeout_ms = 10000, .settle_ms = 2000, .total = &total, .scratch = scratch, .scratch_size = SCRATCH,
+		.unescaped = &unescaped, .records = any, .lost_truncated = any, .lost_hold = any, .wake = ignore_env};
+	container = (struct container){.origin = {"ns", "pod", "0000-uid", "app", "node"}};
+}
+
+static void teardown(struct cursor **cursors, size_t cursor_count)
+{
+	shipper_close(&shipper, ignore);
+	gatherer_close(&gatherer, NULL, NULL);
+	for (size_t i = 0; i < parcel_count; i++) {
+		struct answer answer = {.kind = ANSWER_RETRY, .reason = "end", .retry_after_ms = -1};
+
+		parcels[i]->answer(parcels[i], PARCEL_ALL, &answer);
+	}
+	uv_run(&loop, UV_RUN_DEFAULT);
+	for (size_t i = 0; i < cursor_count; i++)
+		cursor_free(cursors[i]);
+	ck_assert_uint_eq(total.terms[ACCOUNT_OPEN] + total.terms[ACCOUNT_IN_FLIGHT] + total.terms[ACCOUNT_PARTIAL], 0);
+	ck_assert_int_eq(account_imbalance(&total), 0);
+	ck_assert_int_eq(uv_loop_close(&loop), 0);
+	metric_table_free(metrics);
+	buf_release(&unescaped);
+	clock_release();
+}
+
+/* A tail over a file of its own that has no name. */
+static void make_tail(struct tail *tail, unsigned restart)
+{
+	char path[] = "/tmp/test_cursor.XXXXXX";
+
+	*tail = (struct tail){.container = &container, .path = "ns_pod_uid/app/0.log", .fd = mkstemp(path), .has_first_line = true,
+		.name = {.kind = LOGFILE_LIVE, .restart = restart}, .source = {.origin = &container.origin, .restart = restart}};
+	ck_assert_int_ne(tail->fd, -1);
+	unlink(path);
+	DL_APPEND(container.tails, tail);
+}
+
+static void append_bytes(struct tail *tail, const char *bytes, size_t len)
+{
+	ck_assert_int_eq(pwrite(tail->fd, bytes, len, (off_t)tail->size), (ssize_t)len);
+	tail->size += len;
+}
+
+static void append(struct tail *tail, const char *text)
+{
+	append_bytes(tail, text, strlen(text));
+}
+
+static void line(struct tail *tail, const char *stream, const char *tag, const char *text)
+{
+	char bytes[8192];
+	int len = snprintf(bytes, sizeof bytes, "2026-01-31T12:00:00.000000001Z %s %s %s\n", stream, tag, text);
+
+	append_bytes(tail, bytes, (size_t)len);
+}
+
+static void turns(void)
+{
+	for (int i = 0; i < 100 && env.ready != NULL; i++) {
+		struct cursor *cursor = env.ready;
+
+		DL_DELETE2(env.ready, cursor, ready_prev, ready_next);
+		DL_APPEND2(env.ready, cursor, ready_prev, ready_next);
+		cursor_turn(cursor, now_ms);
+	}
+}
+
+static void wake(struct tail *tail)
+{
+	struct tail_reader *reader;
+
+	DL_FOREACH (tail->readers, reader)
+		reader->wake(reader);
+	turns();
+}
+
+static void collect(const struct parcel *parcel)
+{
+	for (size_t i = 0; i < parcel->record_count; i++) {
+		const char *record = parcel->raw + parcel->records[i].offset;
+		const char *log = memmem(record, parcel->records[i].len, "\"log\":\"", 7);
+		const char *kubernetes = memmem(record, parcel->records[i].len, "\"kubernetes\"", 12);
+
+		ck_assert_ptr_nonnull(log);
+		ck_assert_ptr_nonnull(kubernetes);
+		strncat(received, log + 7, (size_t)(kubernetes - log - 7 - 2)); /* with the flags behind the text, if any */
+		strcat(received, "|");
+	}
+}
+
+static void ship_and_answer(enum answer_kind kind)
+{
+	struct answer answer = {.kind = kind, .reason = "x", .retry_after_ms = -1};
+
+	gatherer_seal_all(&gatherer);
+	while (parcel_count != 0) {
+		struct parcel *parcel = parcels[--parcel_count];
+
+		if (kind == ANSWER_SENT)
+			collect(parcel);
+		parcel->answer(parcel, PARCEL_ALL, &answer);
+	}
+}
+
+/* ---- tests -------------------------------------------------------------------------------------------------------- */
+
+START_TEST(lines_become_records_and_the_mark_follows_the_acknowledgement)
+{
+	struct tail tail;
+	struct cursor *cursor;
+
+	setup();
+	make_tail(&tail, 0);
+	line(&tail, "stdout", "F", "one");
+	line(&tail, "stderr", "F", "two");
+	cursor = cursor_new(&env, &tail, NULL, 0);
+	turns();
+	ck_assert_uint_eq(cursor->read_offset, tail.size);
+	ck_assert_uint_eq(cursor->mark.offset, 0);
+	ck_assert_uint_eq(total.terms[ACCOUNT_OPEN], tail.size);
+	ship_and_answer(ANSWER_SENT);
+	ck_assert_str_eq(received, "one|two|");
+	ck_assert_uint_eq(cursor->mark.offset, tail.size);
+	ck_assert_uint_eq(total.terms[ACCOUNT_ACKED], tail.size);
+	ck_assert(!cursor_is_done(cursor)); /* the file has a name still */
+	teardown(&cursor, 1);
+	close(tail.fd);
+}
+END_TEST
+
+START_TEST(an_unfinished_line_waits_for_its_end)
+{
+	struct tail tail;
+	struct cursor *cursor;
+
+	setup();
+	make_tail(&tail, 0);
+	append(&tail, "2026-01-31T12:00:00.1Z stdout F hal");
+	cursor = cursor_new(&env, &tail, NULL, 0);
+	turns();
+	ck_assert_uint_eq(cursor->read_offset, 0);
+	ck_assert_uint_eq(total.read, 0);
+	append(&tail, "lo\n");
+	wake(&tail);
+	ship_and_answer(ANSWER_SENT);
+	ck_assert_str_eq(received, "hallo|");
+	teardown(&cursor, 1);
+	close(tail.fd);
+}
+END_TEST
+
+START_TEST(an_unfinished_last_line_is_delivered_when_the_file_has_a_successor)
+{
+	struct tail old, new;
+	struct cursor *cursors[2];
+
+	setup();
+	make_tail(&old, 0);
+	append(&old, "2026-01-31T12:00:00.1Z stdout F torn");
+	cursors[0] = cursor_new(&env, &old, NULL, 0);
+	turns();
+	make_tail(&new, 1);
+	line(&new, "stdout", "F", "next");
+	cursors[1] = cursor_new(&env, &new, NULL, 0);
+	wake(&old);
+	ship_and_answer(ANSWER_SENT);
+	ck_assert_str_eq(received, ""); /* its writer may be in the middle of it, and order holds */
+	now_ms += 2000;
+	cursor_attend(cursors[0], now_ms);
+	turns();
+	ship_and_answer(ANSWER_SENT);
+	ck_assert_str_eq(received, "torn|next|");
+	teardown(cursors, 2);
+	close(old.fd);
+	close(new.fd);
+}
+END_TEST
+
+START_TEST(the_mark_does_not_pass_an_open_chain)
+{
+	struct tail tail;
+	struct cursor *cursor;
+	uint64_t chain, whole;
+
+	setup();
+	make_tail(&tail, 0);
+	line(&tail, "stdout", "F", "before");
+	chain = tail.size;
+	line(&tail, "stdout", "P", "begin-");
+	line(&tail, "stderr", "F", "between");
+	whole = tail.size;
+	cursor = cursor_new(&env, &tail, NULL, 0);
+	turns();
+	ship_and_answer(ANSWER_SENT);
+	ck_assert_uint_eq(cursor->mark.offset, chain);
+	ck_assert_uint_gt(total.terms[ACCOUNT_PARTIAL], 0);
+	line(&tail, "stdout", "F", "end");
+	wake(&tail);
+	ck_assert_uint_eq(total.terms[ACCOUNT_PARTIAL], 0);
+	ck_assert_uint_eq(cursor->mark.offset, chain);
+	ship_and_answer(ANSWER_SENT);
+	ck_assert_str_eq(received, "before|between|begin-end|");
+	ck_assert_uint_gt(cursor->mark.offset, whole);
+	teardown(&cursor, 1);
+	close(tail.fd);
+}
+END_TEST
+
+START_TEST(a_chain_without_growth_is_delivered_as_partial)
+{
+	struct tail tail;
+	struct cursor *cursor;
+
+	setup();
+	make_tail(&tail, 0);
+	line(&tail, "stdout", "P", "alone");
+	cursor = cursor_new(&env, &tail, NULL, 0);
+	turns();
+	now_ms += 9000;
+	cursor_attend(cursor, now_ms);
+	ck_assert_uint_gt(total.terms[ACCOUNT_PARTIAL], 0);
+	now_ms += 2000;
+	cursor_attend(cursor, now_ms);
+	ck_assert_uint_eq(total.terms[ACCOUNT_PARTIAL], 0);
+	ship_and_answer(ANSWER_SENT);
+	ck_assert_str_eq(received, "alone\",\"partial\":tru|");
+	ck_assert_uint_eq(cursor->mark.offset, tail.size);
+	teardown(&cursor, 1);
+	close(tail.fd);
+}
+END_TEST
+
+START_TEST(a_record_that_spans_a_rotation_is_whole_and_marks_both_files)
+{
+	struct tail old, new;
+	struct cursor *cursors[2];
+	uint64_t chain;
+
+	setup();
+	make_tail(&old, 0);
+	line(&old, "stdout", "F", "first");
+	chain = old.size;
+	line(&old, "stdout", "P", "be");
+	cursors[0] = cursor_new(&env, &old, NULL, 0);
+	turns();
+	make_tail(&new, 0);
+	line(&new, "stdout", "F", "gin");
+	line(&new, "stdout", "F", "last");
+	cursors[1] = cursor_new(&env, &new, NULL, 0);
+	wake(&old);
+	ship_and_answer(ANSWER_RETRY);
+	ck_assert_uint_eq(cursors[0]->mark.offset, 0);
+	shipper_hurry(&shipper);
+	ship_and_answer(ANSWER_SENT);
+	ck_assert_str_eq(received, "first|begin|last|");
+	ck_assert_uint_gt(chain, 0);
+	ck_assert_uint_eq(cursors[0]->mark.offset, old.size);
+	ck_assert_uint_eq(cursors[1]->mark.offset, new.size);
+	ck_assert_uint_eq(total.terms[ACCOUNT_ACKED], old.size + new.size);
+	ck_assert_uint_eq(cursors[0]->lent_count, 0);
+	teardown(cursors, 2);
+	close(old.fd);
+	close(new.fd);
+}
+END_TEST
+
+START_TEST(a_successor_waits_until_its_predecessor_was_read)
+{
+	struct tail old, new;
+	struct cursor *cursors[2];
+
+	setup();
+	make_tail(&old, 0);
+	line(&old, "stdout", "F", "old");
+	make_tail(&new, 1);
+	line(&new, "stdout", "F", "new");
+	cursors[1] = cursor_new(&env, &new, NULL, 0); /* found first */
+	cursors[0] = cursor_new(&env, &old, NULL, 0);
+	turns();
+	line(&old, "stdout", "F", "late");
+	wake(&old);
+	ship_and_answer(ANSWER_SENT);
+	ck_assert_str_eq(received, "old|new|late|");
+	ck_assert_uint_gt(env.late_bytes, 0);
+	teardown(cursors, 2);
+	close(old.fd);
+	close(new.fd);
+}
+END_TEST
+
+START_TEST(nothing_that_is_no_log_line_is_lost)
+{
+	struct tail tail;
+	struct cursor *cursor;
+
+	setup();
+	make_tail(&tail, 0);
+	append(&tail, "garbage\n\n");
+	append_bytes(&tail, "\0\0\0\0", 4);
+	line(&tail, "stdout", "F", "ok");
+	append(&tail, "{\"log\":\"docker\\n\",\"stream\":\"stdout\",\"time\":\"2026-01-31T12:00:00.1Z\"}\n");
+	cursor = cursor_new(&env, &tail, NULL, 0);
+	turns();
+	ship_and_answer(ANSWER_SENT);
+	ck_assert_str_eq(received, "garbage\",\"unparsed\":tru|\",\"unparsed\":tru|ok|docker|");
+	ck_assert_uint_eq(total.dropped[DROP_NUL], 4);
+	ck_assert_uint_eq(total.read, tail.size);
+	teardown(&cursor, 1);
+	close(tail.fd);
+}
+END_TEST
+
+START_TEST(an_overlong_line_is_cut_and_its_rest_is_counted)
+{
+	struct tail tail;
+	struct cursor *cursor;
+	char *huge = malloc(3 * SCRATCH);
+
+	setup();
+	make_tail(&tail, 0);
+	memset(huge, 'x', 3 * SCRATCH);
+	append(&tail, "2026-01-31T12:00:00.1Z stdout F ");
+	append_bytes(&tail, huge, 3 * SCRATCH);
+	cursor = cursor_new(&env, &tail, NULL, 0);
+	turns();
+	ship_and_answer(ANSWER_SENT);
+	ck_assert_uint_eq(cursor->mark.offset, 0); /* not in the middle of a line */
+	append(&tail, "tail\n");
+	line(&tail, "stdout", "F", "after");
+	wake(&tail);
+	ship_and_answer(ANSWER_SENT);
+	ck_assert_uint_eq(cursor->mark.offset, tail.size);
+	ck_assert_ptr_nonnull(strstr(received, "xxx\",\"truncated\":tru|after|"));
+	ck_assert_uint_eq(strspn(received, "x"), MAX_RECORD);
+	ck_assert_uint_gt(total.dropped[DROP_TRUNCATED], 2 * SCRATCH);
+	ck_assert_int_eq(account_imbalance(&total), 0);
+	free(huge);
+	teardown(&cursor, 1);
+	close(tail.fd);
+}
+END_TEST
+
+START_TEST(a_cursor_is_done_when_its_file_is_gone_and_all_is_acknowledged)
+{
+	struct tail tail;
+	struct cursor *cursor;
+
+	setup();
+	make_tail(&tail, 0);
+	line(&tail, "stdout", "F", "one");
+	cursor = cursor_new(&env, &tail, NULL, 0);
+	turns();
+	tail.unlinked = true;
+	wake(&tail);
+	ck_assert(!cursor->is_gone);
+	ship_and_answer(ANSWER_SENT);
+	ck_assert(cursor->is_gone);
+	ck_assert_uint_eq(env.gone_count, 1);
+	teardown(&cursor, 1);
+	close(tail.fd);
+}
+END_TEST
+
+START_TEST(bytes_that_come_after_the_name_is_gone_are_read_before_the_end)
+{
+	struct tail tail;
+	struct cursor *cursor;
+
+	setup();
+	make_tail(&tail, 0);
+	line(&tail, "stdout", "F", "one");
+	cursor = cursor_new(&env, &tail, NULL, 0);
+	turns();
+	tail.unlinked = true;
+	wake(&tail);
+	line(&tail, "stdout", "F", "two");
+	tail.size = cursor->read_offset; /* nobody has looked yet */
+	ship_and_answer(ANSWER_SENT);
+	ck_assert(!cursor->is_gone);
+	turns();
+	ship_and_answer(ANSWER_SENT);
+	ck_assert_str_eq(received, "one|two|");
+	ck_assert(cursor->is_gone);
+	teardown(&cursor, 1);
+	close(tail.fd);
+}
+END_TEST
+
+START_TEST(what_a_truncation_took_is_counted_as_lost)
+{
+	struct tail tail;
+	struct cursor *cursor;
+
+	setup();
+	make_tail(&tail, 0);
+	line(&tail, "stdout", "F", "one");
+	cursor = cursor_new(&env, &tail, NULL, 0);
+	turns();
+	line(&tail, "stdout", "F", "two");
+	tail.truncated = true;
+	wake(&tail);
+	ck_assert_uint_eq(cursor->read_offset, tail.size);
+	ship_and_answer(ANSWER_SENT);
+	ck_assert_str_eq(received, "one|");
+	ck_assert(cursor->is_gone);
+	ck_assert_uint_lt(total.read, tail.size);
+	teardown(&cursor, 1);
+	close(tail.fd);
+}
+END_TEST
+
+START_TEST(once_reads_to_the_size_at_the_start)
+{
+	struct tail tail;
+	struct cursor *cursor;
+
+	setup();
+	env.reads_to_stop = true;
+	make_tail(&tail, 0);
+	line(&tail, "stdout", "F", "one");
+	cursor = cursor_new(&env, &tail, NULL, 0);
+	line(&tail, "stdout", "F", "two");
+	turns();
+	ck_assert(cursor_has_read_all(cursor));
+	ship_and_answer(ANSWER_SENT);
+	ck_assert_str_eq(received, "one|");
+	teardown(&cursor, 1);
+	close(tail.fd);
+}
+END_TEST
+
+UNIT_MAIN("cursor", lines_become_records_and_the_mark_follows_the_acknowledgement, an_unfinished_line_waits_for_its_end,
+	an_unfinished_last_line_is_delivered_when_the_file_has_a_successor, the_mark_does_not_pass_an_open_chain,
+	a_chain_without_growth_is_delivered_as_partial, a_record_that_spans_a_rotation_is_whole_and_marks_both_files,
+	a_successor_waits_until_its_predecessor_was_read, nothing_that_is_no_log_line_is_lost,
+	an_overlong_line_is_cut_and_its_rest_is_counted, a_cursor_is_done_when_its_file_is_gone_and_all_is_acknowledged,
+	bytes_that_come_after_the_name_is_gone_are_read_before_the_end, what_a_truncation_took_is_counted_as_lost,
+	once_reads_to_the_size_at_the_start)
