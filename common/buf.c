@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/escape.h"
 #include "common/must.h"
 
 #define FIRST_CAPACITY 64
@@ -98,6 +99,16 @@ bool buf_printf(struct buf *buf, const char *format, ...)
 	fits = buf_vprintf(buf, format, args);
 	va_end(args);
 	return fits;
+}
+
+bool buf_add_json(struct buf *buf, const char *text, size_t len)
+{
+	if (!buf_reserve(buf, ESCAPE_WORST * len + ESCAPE_SLACK + 2))
+		return false;
+	buf->data[buf->len++] = '"';
+	buf->len += escape_json(buf->data + buf->len, text, len);
+	buf->data[buf->len++] = '"';
+	return true;
 }
 
 const char *buf_text(struct buf *buf)
