@@ -15,6 +15,7 @@
 #include "common/must.h"
 
 #define FIRST_CAPACITY 64
+#define JSON_STEP      1024
 
 void buf_init(struct buf *buf, size_t limit)
 {
@@ -101,14 +102,26 @@ bool buf_printf(struct buf *buf, const char *format, ...)
 	return fits;
 }
 
+/* Escaped in steps: the worst case of the whole text would rarely be needed and may lie beyond the limit. */
 bool buf_add_json(struct buf *buf, const char *text, size_t len)
 {
-	if (!buf_reserve(buf, ESCAPE_WORST * len + ESCAPE_SLACK + 2))
-		return false;
-	buf->data[buf->len++] = '"';
-	buf->len += escape_json(buf->data + buf->len, text, len);
-	buf->data[buf->len++] = '"';
-	return true;
+	size_t before = buf->len;
+	char step[JSON_STEP];
+	bool fits = buf_add(buf, "\"", 1);
+
+	while (fits && len > 0) {
+		size_t taken = 0;
+		size_t written = escape_json_within(step, sizeof step, text, len, &taken);
+
+		must(taken > 0 && taken <= len);
+		fits = buf_add(buf, step, written);
+		text += taken;
+		len -= taken;
+	}
+	fits = fits && buf_add(buf, "\"", 1);
+	if (!fits)
+		buf->len = before;
+	return fits;
 }
 
 const char *buf_text(struct buf *buf)

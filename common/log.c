@@ -1,8 +1,10 @@
-/* Our own log: one line an event on stderr, for people and machines (logfmt).
+/* Our own log: one line an event on stderr, for people (logfmt) or for machines (JSON).
  *
- *   time=2026-01-31T12:34:56.123Z level=warn module=finder msg="cannot read directory" path="/var/log/pods"
- * code=-13
+ *   time=2026-01-31T12:34:56.123Z level=warn module=finder msg="cannot list" path="/var/log pods" code=-13
+ *   {"time":"2026-01-31T12:34:56.123Z","level":"warn","module":"finder","msg":"cannot list",
+ *    "path":"/var/log pods","code":"-13"}                                         (on one line)
  *
+ * All values are strings in JSON, so that a reader's types never depend on what a value happens to look like.
  * A line is one write(2).  Level and format are the only globals of the programs; lines come from the loop
  * thread only.  What cannot be written is dropped: there is nobody left to tell. */
 #include "config.h"
@@ -30,6 +32,7 @@
 #define MILLISECOND_TEXT 23 /* of "2026-01-31T12:34:56.123456789Z" */
 
 static enum log_level current_level = LOG_INFO;
+static enum log_format current_format = LOG_TEXT;
 
 static const char *const level_names[] = {
     [LOG_ERROR] = "error",
@@ -41,7 +44,7 @@ static const char *const level_names[] = {
 void log_setup(enum log_level level, enum log_format format)
 {
 	current_level = level;
-	(void)format; /* JSON joins with the escaper */
+	current_format = format;
 }
 
 enum log_level log_current_level(void)
@@ -92,7 +95,7 @@ const char *log_quote(const char *text)
 	return quote;
 }
 
-/* ---- the line ------------------------------------------------------------------------------- */
+/* ---- the two forms of a line ---------------------------------------------------------------- */
 
 static void add_text_line(struct buf *line, const char *time, enum log_level level, const char *module,
     const char *text, const char *fields)
@@ -107,6 +110,83 @@ static void add_text_line(struct buf *line, const char *time, enum log_level lev
 		buf_add(line, escaped, escape_byte(escaped, *fields, false));
 }
 
+static int hex_digit(char c)
+{
+	static const char digits[] = "0123456789abcdef";
+	const char *at = c == '\0' ? NULL : strchr(digits, c);
+
+	return at == NULL ? -1 : (int)(at - digits);
+}
+
+/* Undoes escape_byte: the byte at *text, which moves on. */
+static char unescape_byte(const char **text)
+{
+	const char *at = *text;
+	int high, low;
+
+	if (at[0] != '\\' || at[1] == '\0') {
+		*text = at + 1;
+		return at[0];
+	}
+	*text = at + 2;
+	switch (at[1]) {
+	case 'n': return '\n';
+	case 'r': return '\r';
+	case 't': return '\t';
+	case 'x': break;
+	default: return at[1];
+	}
+	high = hex_digit(at[2]);
+	low = high < 0 ? -1 : hex_digit(at[3]);
+	if (low < 0)
+		return 'x';
+	*text = at + 4;
+	return (char)(high << 4 | low);
+}
+
+/* Takes one value, quoted or not, off the fields and appends it as a JSON string. */
+static const char *add_json_value(struct buf *line, const char *fields)
+{
+	char value[FIELDS_BYTES];
+	size_t len = 0;
+
+	if (*fields != '"') {
+		len = strcspn(fields, " ");
+		buf_add_json(line, fields, len);
+		return fields + len;
+	}
+	for (fields++; *fields != '\0' && *fields != '"';)
+		value[len++] = unescape_byte(&fields);
+	buf_add_json(line, value, len);
+	return *fields == '"' ? fields + 1 : fields;
+}
+
+static void add_json_fields(struct buf *line, const char *fields)
+{
+	for (fields += strspn(fields, " "); *fields != '\0'; fields += strspn(fields, " ")) {
+		size_t key_len = strcspn(fields, "= ");
+
+		buf_add_text(line, ",");
+		buf_add_json(line, fields, key_len);
+		buf_add_text(line, ":");
+		fields += key_len;
+		if (*fields == '=')
+			fields = add_json_value(line, fields + 1);
+		else
+			buf_add_text(line, "\"\""); /* a word without a value */
+	}
+}
+
+static void add_json_line(struct buf *line, const char *time, enum log_level level, const char *module,
+    const char *text, const char *fields)
+{
+	buf_printf(line, "{\"time\":\"%s\",\"level\":\"%s\",\"module\":\"%s\",\"msg\":", time,
+	    level_names[level], module);
+	buf_add_json(line, text, strlen(text));
+	add_json_fields(line, fields);
+	buf_add_text(line, "}");
+}
+
 static void write_line(enum log_level level, const char *module, const char *text, const char *fields)
 {
 	char nanoseconds[CLOCK_TEXT_BYTES], time[MILLISECOND_TEXT + sizeof "Z"];
@@ -115,7 +195,10 @@ static void write_line(enum log_level level, const char *module, const char *tex
 	buf_init(&line, LINE_BYTES);
 	clock_format_ns(nanoseconds, clock_wall_ns());
 	snprintf(time, sizeof time, "%.*sZ", MILLISECOND_TEXT, nanoseconds);
-	add_text_line(&line, time, level, module, text, fields);
+	if (current_format == LOG_JSON)
+		add_json_line(&line, time, level, module, text, fields);
+	else
+		add_text_line(&line, time, level, module, text, fields);
 	buf_add_text(&line, "\n");
 	(void)file_write_all(STDERR_FILENO, line.data, line.len); /* nobody left to tell */
 	buf_release(&line);

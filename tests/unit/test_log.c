@@ -55,6 +55,33 @@ START_TEST(a_text_line_is_logfmt)
 }
 END_TEST
 
+START_TEST(a_json_line_has_the_fields_as_strings)
+{
+	capture(LOG_INFO, LOG_JSON);
+	log_error(
+	    "it \"broke\"", "path=%s  n=%d bare empty= end=x", log_quote("a\"b\\c\n\t\x01\xc3\xa9 d=e"), 3);
+	log_info("stopped");
+	ck_assert_str_eq(written(), "{\"time\":\"2026-01-31T12:34:56.123Z\",\"level\":\"error\",\"module\":"
+				    "\"here\",\"msg\":\"it \\\"broke\\\"\","
+				    "\"path\":\"a\\\"b\\\\c\\n\\t\\u0001\xc3\xa9 "
+				    "d=e\",\"n\":\"3\",\"bare\":\"\",\"empty\":\"\",\"end\":\"x\"}\n"
+				    "{\"time\":\"2026-01-31T12:34:56.123Z\",\"level\":\"info\",\"module\":"
+				    "\"here\",\"msg\":\"stopped\"}\n");
+	buf_release(&captured);
+}
+END_TEST
+
+START_TEST(an_open_quote_ends_with_the_line)
+{
+	capture(LOG_INFO, LOG_JSON);
+	log_info("odd", "a=\"b c\\");
+	log_info("odd", "a=\"b\\x1");
+	ck_assert_ptr_nonnull(strstr(written(), "\"a\":\"b c\\\\\"}\n"));
+	ck_assert_ptr_nonnull(strstr(buf_text(&captured), "\"a\":\"bx1\"}\n"));
+	buf_release(&captured);
+}
+END_TEST
+
 START_TEST(lines_below_the_level_are_not_written)
 {
 	capture(LOG_WARN, LOG_TEXT);
@@ -142,6 +169,7 @@ START_TEST(a_site_that_repeats_itself_is_limited_and_tells_how_often)
 }
 END_TEST
 
-UNIT_MAIN("log", a_text_line_is_logfmt, lines_below_the_level_are_not_written,
+UNIT_MAIN("log", a_text_line_is_logfmt, a_json_line_has_the_fields_as_strings,
+    an_open_quote_ends_with_the_line, lines_below_the_level_are_not_written,
     control_bytes_cannot_forge_a_line, long_fields_are_cut_with_dots, quotes_are_cut_between_characters,
     eight_quotes_live_at_once, a_site_that_repeats_itself_is_limited_and_tells_how_often)
