@@ -1,0 +1,43 @@
+#!/bin/sh
+# Shows the collector at work on this machine: see usage() below, demo/demo.py for what happens.
+set -eu
+
+root=$(cd "$(dirname "$0")" && pwd)
+
+usage()
+{
+	cat <<END
+usage: ./demo.sh [--seconds N] [--logs DIR]
+
+Installs what is missing from Debian's packages, builds into build/, and for N seconds (20) lets drave-collector follow
+container logs and ship them to two ends at once, a Kafka cluster (librdkafka's mock) and an HTTP receiver, both in
+processes of their own on loopback. Shows rates, lag and compression meanwhile, and at the end counts every line at both
+ends: written, delivered, lost, duplicated. Ends with 0 if none is missing.
+
+The logs are written by the demo itself, in a temporary tree: several pods, rotation and restarts included. With --logs
+they are those below DIR, which looks like /var/log/pods; they are only read.
+END
+}
+
+while [ $# -gt 0 ]; do
+	case $1 in
+	-h | --help) usage; exit 0 ;;
+	--seconds | --logs) [ $# -ge 2 ] || { usage >&2; exit 64; } ;;
+	*) usage >&2; exit 64 ;;
+	esac
+	case $1 in
+	--seconds) seconds=$2 ;;
+	--logs) logs=$2 ;;
+	esac
+	shift 2
+done
+case ${seconds=20} in
+'' | *[!0-9]* | 0) echo "demo.sh: --seconds needs a number above 0" >&2; exit 64 ;;
+esac
+if [ "${logs+given}" ] && [ ! -d "$logs" ]; then
+	echo "demo.sh: no such directory: '$logs'" >&2
+	exit 64
+fi
+
+"$root/tools/build" -p build,demo drave-collector bench/gen bench/receiver
+exec python3 "$root/demo/demo.py" --build "$root/build" --seconds "$seconds" ${logs+--logs "$logs"}
