@@ -104,9 +104,10 @@ static void teardown(struct cursor **cursors, size_t cursor_count)
 /* A tail over a file of its own that has no name. */
 static void make_tail(struct tail *tail, unsigned restart)
 {
+	static char live[] = "ns_pod_uid/app/0.log";
 	char path[] = "/tmp/test_cursor.XXXXXX";
 
-	*tail = (struct tail){.container = &container, .path = "ns_pod_uid/app/0.log", .fd = mkstemp(path), .has_first_line = true,
+	*tail = (struct tail){.container = &container, .path = live, .fd = mkstemp(path), .has_first_line = true,
 		.name = {.kind = LOGFILE_LIVE, .restart = restart}, .source = {.origin = &container.origin, .restart = restart}};
 	ck_assert_int_ne(tail->fd, -1);
 	unlink(path);
@@ -158,11 +159,12 @@ static void collect(const struct parcel *parcel)
 		const char *record = parcel->raw + parcel->records[i].offset;
 		const char *log = memmem(record, parcel->records[i].len, "\"log\":\"", 7);
 		const char *kubernetes = memmem(record, parcel->records[i].len, "\"kubernetes\"", 12);
+		size_t received_len = strlen(received);
 
 		ck_assert_ptr_nonnull(log);
 		ck_assert_ptr_nonnull(kubernetes);
-		strncat(received, log + 7, (size_t)(kubernetes - log - 7 - 2)); /* with the flags behind the text, if any */
-		strcat(received, "|");
+		/* with the flags behind the text, if any */
+		snprintf(received + received_len, sizeof received - received_len, "%.*s|", (int)(kubernetes - log - 7 - 2), log + 7);
 	}
 }
 

@@ -43,15 +43,22 @@ static struct {
 	char sent[SENT_BYTES];      /* what was sent, parcel by parcel, in brackets */
 } far;
 
+static void note_sent(const char *bytes, size_t len)
+{
+	size_t sent_len = strlen(far.sent);
+
+	snprintf(far.sent + sent_len, sizeof far.sent - sent_len, "%.*s", (int)len, bytes);
+}
+
 static void far_send(struct output *output, struct parcel *parcel)
 {
 	(void)output;
 	far.parcels[far.parcel_count++] = parcel;
-	strcat(far.sent, "(");
+	note_sent("(", 1);
 	for (size_t i = 0; i < parcel->record_count; i++)
 		if (!parcel->records[i].settled)
-			strncat(far.sent, parcel->raw + parcel->records[i].offset, parcel->records[i].len);
-	strcat(far.sent, ")");
+			note_sent(parcel->raw + parcel->records[i].offset, parcel->records[i].len);
+	note_sent(")", 1);
 }
 
 static struct parcel *take_parcel(size_t index)
