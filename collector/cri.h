@@ -20,6 +20,8 @@ struct piece {
 	bool is_last; /* F, or a docker line whose log ends in a newline: the record ends here */
 };
 
+#define TIMESTAMP_MAX 40 /* bytes of the longest text that is taken for a time; the joiner keeps one */
+
 /* The part of a time that seldom changes, kept from line to line so that it is not parsed again; start from zero. */
 struct timestamp_cache {
 	char minute[17]; /* "2026-01-31T12:34" */

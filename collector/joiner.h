@@ -18,9 +18,10 @@ struct chain { /* an unfinished record of one stream; empty: begun is false */
 	bool truncated;
 	uint64_t offset;         /* where its first piece begins */
 	uint64_t source_bytes;   /* of all pieces so far, newlines included */
+	uint64_t cut_bytes;      /* of text that max_record kept out so far */
 	uint64_t touched_ms;     /* monotonic time of its last piece */
 	int64_t time_ns;
-	char time[40];           /* of the first piece */
+	char time[TIMESTAMP_MAX];           /* of the first piece */
 	size_t time_len;
 	struct buf text;
 };

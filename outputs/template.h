@@ -23,6 +23,8 @@ void template_free(struct template *template);
 /* Does it depend on the record's stream, or on its time?  If on neither, one expansion serves a whole file. */
 bool template_needs_stream(const struct template *template);
 bool template_needs_time(const struct template *template);
+/* Has it placeholders that only metadata beyond the path can fill (labels, annotations)? */
+bool template_needs_metadata(const struct template *template);
 /* Is it plain text without any placeholder? */
 bool template_is_constant(const struct template *template);
 
