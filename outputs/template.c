@@ -192,7 +192,8 @@ bool template_is_constant(const struct template *template)
 
 /* ---- expanding ---------------------------------------------------------------------------------------------------- */
 
-static bool expand_date(const char *format, int64_t time_ns, struct buf *out)
+/* format has passed is_date_format. */
+__attribute__((format(strftime, 1, 0))) static bool expand_date(const char *format, int64_t time_ns, struct buf *out)
 {
 	time_t seconds = (time_t)(time_ns / 1000000000 - (time_ns % 1000000000 < 0));
 	char text[DATE_BYTES];
