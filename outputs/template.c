@@ -192,8 +192,10 @@ bool template_is_constant(const struct template *template)
 
 /* ---- expanding ---------------------------------------------------------------------------------------------------- */
 
-/* format has passed is_date_format. */
-__attribute__((format(strftime, 1, 0))) static bool expand_date(const char *format, int64_t time_ns, struct buf *out)
+/* format has passed is_date_format, which the compiler cannot know. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+static bool expand_date(const char *format, int64_t time_ns, struct buf *out)
 {
 	time_t seconds = (time_t)(time_ns / 1000000000 - (time_ns % 1000000000 < 0));
 	char text[DATE_BYTES];
@@ -203,6 +205,7 @@ __attribute__((format(strftime, 1, 0))) static bool expand_date(const char *form
 		return false;
 	return buf_add(out, text, strftime(text, sizeof text, format, &tm));
 }
+#pragma GCC diagnostic pop
 
 static bool expand_part(
 	const struct part *part, const struct origin *origin, enum record_stream stream, int64_t time_ns, struct buf *out)
