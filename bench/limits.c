@@ -122,6 +122,7 @@ struct run {
 	ZSTD_CCtx *zstd;
 	z_stream gzip;
 	CURL *http;
+	struct curl_slist *headers;
 	rd_kafka_t *kafka;
 	rd_kafka_topic_t *topic;
 	uint64_t in_bytes, out_bytes;
@@ -358,12 +359,11 @@ static size_t discard(char *bytes, size_t size, size_t count, void *arg)
 
 static void open_http(struct run *run, const struct bench *bench)
 {
-	static struct curl_slist *headers;
+	struct curl_slist *headers = NULL;
 	char url[64];
 
 	snprintf(url, sizeof url, "http://127.0.0.1:%d/", bench->http_port);
-	curl_slist_free_all(headers);
-	headers = curl_slist_append(NULL, "Expect:");
+	headers = curl_slist_append(headers, "Expect:");
 	headers = curl_slist_append(headers, "Content-Type: application/x-ndjson");
 	if (run->row->codec == CODEC_ZSTD)
 		headers = curl_slist_append(headers, "Content-Encoding: zstd");
@@ -371,6 +371,7 @@ static void open_http(struct run *run, const struct bench *bench)
 	curl_easy_setopt(run->http, CURLOPT_URL, url);
 	curl_easy_setopt(run->http, CURLOPT_POST, 1L);
 	curl_easy_setopt(run->http, CURLOPT_HTTPHEADER, headers);
+	run->headers = headers;
 	curl_easy_setopt(run->http, CURLOPT_WRITEFUNCTION, discard);
 }
 
@@ -573,6 +574,20 @@ static void load(struct bench *bench)
 	}
 }
 
+static void forget_sources(struct bench *bench)
+{
+	for (size_t i = 0; i < bench->source_count; i++) {
+		struct source *source = &bench->sources[i];
+
+		free(source->path);
+		free(source->bytes);
+		free(source->key);
+		for (size_t m = 0; m < sizeof source->metadata / sizeof source->metadata[0]; m++)
+			free(source->metadata[m]);
+	}
+	free(bench->sources);
+}
+
 /* ---- measuring ------------------------------------------------------------------------------------- */
 
 struct times {
@@ -652,6 +667,7 @@ static void close_run(struct run *run)
 	if (run->row->codec == CODEC_GZIP)
 		deflateEnd(&run->gzip);
 	curl_easy_cleanup(run->http);
+	curl_slist_free_all(run->headers);
 	if (run->kafka != NULL) {
 		rd_kafka_topic_destroy(run->topic);
 		rd_kafka_destroy(run->kafka);
@@ -759,5 +775,6 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < ROW_COUNT; i++)
 		if (is_wanted(&bench, &rows[i]))
 			measure(&bench, &rows[i]);
+	forget_sources(&bench);
 	return 0;
 }
