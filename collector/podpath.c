@@ -1,172 +1,209 @@
-/* Names below the log root.  Strict: what Kubernetes would refuse as a name never becomes metadata, and what is no log file's name is none of ours.  Pure.
+/* Podpath.  Names of directories and files below the log root -> who writes there.  Pure.
  *
- * Stands beside the finder.  Sources: the kubelet's log manager (pod directory, rotation suffix), RFC 1123 labels and subdomains as Kubernetes uses them. */
+ * Stands at the beginning of the road: the finder asks it about every name that it sees.  Owns nothing.
+ * Refuses whatever Kubernetes would not have named so, because these names become metadata, topics, keys and
+ * URLs without another look:
+ *
+ *     namespace, container    DNS label: a-z 0-9 and '-', not at either end, at most 63 bytes
+ *     pod                     DNS subdomain: such labels (of any length) joined by '.', at most 253 bytes
+ *     uid                     a UUID with its four dashes, or the 32 hex digits of a static pod's
+ * configuration hash restart                 a number without leading zeros rotation YYYYMMDD-HHMMSS, as
+ * kubelet writes it
+ */
 #include "config.h"
 #include "collector/podpath.h"
 
-#include <ctype.h>
+#include <limits.h>
 #include <string.h>
 
-#define ROTATION_LEN 15 /* "20260131-123456" */
+#include "common/must.h"
 
-/* ---- the grammar of names ------------------------------------------------------------------------------------------ */
+#define NAMESPACE_MAX 63
+#define POD_MAX       253
+#define CONTAINER_MAX 63
+#define UUID_LEN      36
+#define HASH_LEN      32
+#define ROTATION_LEN  15 /* "20260131-123456" */
 
-static bool is_lower_alnum(char c)
+/* ---- grammar
+ * ---------------------------------------------------------------------------------------------------- */
+
+static bool is_digit(char c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+	return c >= '0' && c <= '9';
 }
 
-/* RFC 1123 label: a-z 0-9 -, no dash at either end. */
-static bool is_label(const char *text, size_t len, size_t max)
+static bool is_hex(char c)
 {
-	if (len == 0 || len > max || !is_lower_alnum(text[0]) || !is_lower_alnum(text[len - 1]))
-		return false;
-	for (size_t i = 0; i < len; i++)
-		if (!is_lower_alnum(text[i]) && text[i] != '-')
-			return false;
-	return true;
+	return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
-/* RFC 1123 subdomain: labels with dots between them. */
-static bool is_subdomain(const char *text, size_t len, size_t max)
+static bool is_alphanumeric(char c)
 {
-	if (len == 0 || len > max)
-		return false;
-	while (len > 0) {
-		const char *dot = memchr(text, '.', len);
-		size_t label = dot != NULL ? (size_t)(dot - text) : len;
+	return is_digit(c) || (c >= 'a' && c <= 'z');
+}
 
-		if (!is_label(text, label, max) || (dot != NULL && label + 1 == len))
+/* Letters and digits, with '-' and, if dots are allowed, '.' between them.  A dot stands between letters and
+ * digits, not beside '-'. */
+static bool is_dns_name(const char *text, size_t len, size_t max, bool has_dots)
+{
+	if (len == 0 || len > max || !is_alphanumeric(text[0]) || !is_alphanumeric(text[len - 1]))
+		return false;
+	for (size_t i = 1; i + 1 < len; i++) {
+		if (is_alphanumeric(text[i]) || text[i] == '-')
+			continue;
+		if (!has_dots || text[i] != '.' || !is_alphanumeric(text[i - 1]) ||
+		    !is_alphanumeric(text[i + 1]))
 			return false;
-		text += label + (dot != NULL);
-		len -= label + (dot != NULL);
 	}
 	return true;
 }
 
-/* A UUID, or the hash that static pods have in its place: hexadecimal digits and dashes. */
 static bool is_uid(const char *text, size_t len)
 {
-	if (len == 0 || len >= PODPATH_UID_BYTES)
+	if (len != UUID_LEN && len != HASH_LEN)
 		return false;
-	for (size_t i = 0; i < len; i++)
-		if (!isdigit((unsigned char)text[i]) && !(text[i] >= 'a' && text[i] <= 'f') && text[i] != '-')
+	for (size_t i = 0; i < len; i++) {
+		bool wants_dash = len == UUID_LEN && (i == 8 || i == 13 || i == 18 || i == 23);
+
+		if (wants_dash ? text[i] != '-' : !is_hex(text[i]))
 			return false;
-	return text[0] != '-' && text[len - 1] != '-';
+	}
+	return true;
 }
 
-bool podpath_is_container(const char *name)
+static void copy_name(char *out, size_t size, const char *text, size_t len)
 {
-	return is_label(name, strlen(name), 63);
-}
-
-static void copy(char *out, const char *text, size_t len)
-{
+	must(len < size);
 	memcpy(out, text, len);
 	out[len] = '\0';
 }
 
 bool podpath_parse_pod(const char *name, struct podpath *ret_pod)
 {
-	const char *pod = strchr(name, '_'), *uid = pod != NULL ? strchr(pod + 1, '_') : NULL;
-	size_t namespace_len, pod_len, uid_len;
+	const char *pod, *uid;
+	size_t namespace_len = strcspn(name, "_"), pod_len, uid_len;
 
-	if (uid == NULL)
+	if (name[namespace_len] == '\0')
 		return false;
-	namespace_len = (size_t)(pod - name);
-	pod_len = (size_t)(uid - ++pod);
-	uid_len = strlen(++uid);
-	if (!is_label(name, namespace_len, PODPATH_NAMESPACE_BYTES - 1) || !is_subdomain(pod, pod_len, PODPATH_POD_BYTES - 1) || !is_uid(uid, uid_len))
+	pod = name + namespace_len + 1;
+	pod_len = strcspn(pod, "_");
+	if (pod[pod_len] == '\0')
 		return false;
-	copy(ret_pod->namespace_name, name, namespace_len);
-	copy(ret_pod->pod, pod, pod_len);
-	copy(ret_pod->uid, uid, uid_len);
+	uid = pod + pod_len + 1;
+	uid_len = strlen(uid);
+	if (!is_dns_name(name, namespace_len, NAMESPACE_MAX, false) ||
+	    !is_dns_name(pod, pod_len, POD_MAX, true) || !is_uid(uid, uid_len))
+		return false;
+	copy_name(ret_pod->namespace_name, sizeof ret_pod->namespace_name, name, namespace_len);
+	copy_name(ret_pod->pod, sizeof ret_pod->pod, pod, pod_len);
+	copy_name(ret_pod->uid, sizeof ret_pod->uid, uid, uid_len);
 	return true;
 }
 
-/* ---- files -------------------------------------------------------------------------------------------------------- */
-
-/* A decimal number without sign or leading zeros: how many bytes it is, 0 if there is none or it is too large. */
-static size_t parse_number(const char *text, unsigned *ret_value)
+bool podpath_is_container(const char *name)
 {
-	size_t at = 0;
-	unsigned value = 0;
+	return is_dns_name(name, strlen(name), CONTAINER_MAX, false);
+}
 
-	for (; isdigit((unsigned char)text[at]); at++) {
-		if (at >= 9) /* a billion restarts */
+/* ---- files
+ * ------------------------------------------------------------------------------------------------------ */
+
+/* A number without sign and leading zeros that fits.  Returns how many bytes it is, 0 if there is none. */
+static size_t parse_number(const char *text, unsigned *ret_number)
+{
+	unsigned number = 0;
+	size_t at = 0;
+
+	for (; is_digit(text[at]); at++) {
+		unsigned digit = (unsigned)(text[at] - '0');
+
+		if (number > (UINT_MAX - digit) / 10)
 			return 0;
-		value = value * 10 + (unsigned)(text[at] - '0');
+		number = number * 10 + digit;
 	}
 	if (at > 1 && text[0] == '0')
 		return 0;
-	*ret_value = value;
+	*ret_number = number;
 	return at;
+}
+
+static bool starts_with(const char *text, const char *start)
+{
+	return strncmp(text, start, strlen(start)) == 0;
 }
 
 static bool is_rotation(const char *text)
 {
 	for (size_t i = 0; i < ROTATION_LEN; i++)
-		if (i == 8 ? text[i] != '-' : !isdigit((unsigned char)text[i]))
-			return false;
+		if (i == 8 ? text[i] != '-' : !is_digit(text[i]))
+			return false; /* also where the text is shorter */
 	return true;
 }
 
 struct logfile_name podpath_parse_file(const char *name)
 {
-	struct logfile_name file = {.kind = LOGFILE_NONE};
-	size_t len = parse_number(name, &file.restart);
-	const char *rest = name + len;
+	static const struct logfile_name none = {.kind = LOGFILE_NONE};
+	struct logfile_name file = {.kind = LOGFILE_LIVE};
+	size_t number_len = parse_number(name, &file.restart);
+	const char *rest = name + number_len;
 
-	if (len == 0 || strncmp(rest, ".log", 4) != 0)
-		return (struct logfile_name){.kind = LOGFILE_NONE};
-	rest += 4;
-	if (*rest == '\0') {
-		file.kind = LOGFILE_LIVE;
+	if (number_len == 0 || !starts_with(rest, ".log"))
+		return none;
+	rest += strlen(".log");
+	if (*rest == '\0')
 		return file;
-	}
 	if (*rest != '.' || !is_rotation(rest + 1))
-		return (struct logfile_name){.kind = LOGFILE_NONE};
-	copy(file.rotation, rest + 1, ROTATION_LEN);
+		return none;
+	copy_name(file.rotation, sizeof file.rotation, rest + 1, ROTATION_LEN);
 	rest += 1 + ROTATION_LEN;
 	if (*rest == '\0')
 		file.kind = LOGFILE_ROTATED;
 	else if (strcmp(rest, ".gz") == 0)
 		file.kind = LOGFILE_GZIP;
 	else
-		return (struct logfile_name){.kind = LOGFILE_NONE};
+		return none;
 	return file;
 }
 
 int podpath_compare(const struct logfile_name *a, const struct logfile_name *b)
 {
-	bool a_live = a->kind == LOGFILE_LIVE, b_live = b->kind == LOGFILE_LIVE;
+	bool a_is_live = a->kind == LOGFILE_LIVE, b_is_live = b->kind == LOGFILE_LIVE;
 
 	if (a->restart != b->restart)
 		return a->restart < b->restart ? -1 : 1;
-	if (a_live != b_live)
-		return a_live ? 1 : -1;
+	if (a_is_live != b_is_live)
+		return a_is_live ? 1 : -1;
 	return strcmp(a->rotation, b->rotation);
 }
 
 enum logfile_kind podpath_parse_docker(const char *name, unsigned *ret_age)
 {
-	static const char middle[] = "-json.log";
-	const char *at = strstr(name, middle);
-	size_t len;
+	enum logfile_kind kind = LOGFILE_ROTATED;
+	size_t id_len = 0, number_len;
+	const char *rest;
+	unsigned age;
 
-	*ret_age = 0;
-	if (at == NULL || at == name)
+	while (is_hex(name[id_len]))
+		id_len++;
+	rest = name + id_len;
+	if (id_len == 0 || !starts_with(rest, "-json.log"))
 		return LOGFILE_NONE;
-	at += sizeof middle - 1;
-	if (*at == '\0')
+	rest += strlen("-json.log");
+	if (*rest == '\0') {
+		*ret_age = 0;
 		return LOGFILE_LIVE;
-	if (*at != '.')
+	}
+	if (*rest != '.')
 		return LOGFILE_NONE;
-	len = parse_number(at + 1, ret_age);
-	if (len == 0 || *ret_age == 0)
+	number_len = parse_number(rest + 1, &age);
+	if (number_len == 0 || age == 0)
 		return LOGFILE_NONE;
-	at += 1 + len;
-	if (*at == '\0')
-		return LOGFILE_ROTATED;
-	return strcmp(at, ".gz") == 0 ? LOGFILE_GZIP : LOGFILE_NONE;
+	rest += 1 + number_len;
+	if (strcmp(rest, ".gz") == 0)
+		kind = LOGFILE_GZIP;
+	else if (*rest != '\0')
+		return LOGFILE_NONE;
+	*ret_age = age;
+	return kind;
 }
