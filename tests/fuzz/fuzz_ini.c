@@ -78,11 +78,11 @@ static void check_setting(const struct ini_setting *setting, const uint8_t *byte
 	size_t line_len;
 	const char *line = line_of(bytes, len, setting->place.line, &line_len);
 
+	if (memchr(line, '\\', line_len) != NULL)
+		return; /* joined, which may be in the middle of the key */
 	must(memmem(line, line_len, setting->key, strlen(setting->key)) != NULL);
-	if (setting->value == NULL || memchr(line, '\\', line_len) != NULL ||
-	    memchr(line, '$', line_len) != NULL)
-		return; /* joined or filled in */
-	must(memmem(line, line_len, setting->value, strlen(setting->value)) != NULL);
+	if (setting->value != NULL && memchr(line, '$', line_len) == NULL) /* else filled in */
+		must(memmem(line, line_len, setting->value, strlen(setting->value)) != NULL);
 }
 
 static void bind_and_print(const struct ini_section *section, struct ini_complaints *complaints)
