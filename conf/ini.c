@@ -38,17 +38,22 @@
 #define INIH_LINE_BYTES  200   /* what every build of libinih takes, with newline and NUL */
 #define GUARD            '|'
 
+/* A file that was named so far. */
+struct known_file {
+	dev_t dev;
+	ino_t ino;
+	bool is_open; /* it is being read: an include of it closes a circle */
+	struct known_file *next;
+};
+
 /* One file under way, or a text. */
 struct reading {
 	struct ini *ini;
 	struct ini_complaints *complaints;
 	char *(*environment)(const char *name);
-	const struct reading *includer; /* borrowed; NULL for the first file */
+	struct known_file **files; /* shared by all readings of one configuration; NULL for a text */
 	unsigned depth;
-	const char *name; /* as it stands in places */
-	bool is_file;     /* else a text, which includes nothing */
-	dev_t dev;
-	ino_t ino;
+	const char *name;       /* as it stands in places */
 	const char *next, *end; /* what was not read yet; borrowed */
 	unsigned line;          /* number of the line last taken */
 
@@ -266,8 +271,7 @@ static bool fill_in(struct reading *reading, const char *text, struct buf *out)
 
 /* ---- include -------------------------------------------------------------------------------- */
 
-static void read_file(const struct reading *includer, struct ini *ini, const char *path,
-    char *(*environment)(const char *name), struct ini_complaints *complaints, struct ini_place named_at);
+static void read_file(struct reading *reading, const char *path, struct ini_place named_at);
 
 /* The pattern as seen from the file that names it; the caller frees. */
 static char *beside(const char *file, const char *pattern)
@@ -285,7 +289,7 @@ static void include(struct reading *reading, const char *value)
 	glob_t found = {0};
 	int result;
 
-	if (!reading->is_file) {
+	if (reading->files == NULL) {
 		ini_error(reading->complaints, reading->place, "'include' works in files only");
 		return;
 	}
@@ -304,9 +308,17 @@ static void include(struct reading *reading, const char *value)
 	result = glob(pattern, strpbrk(pattern, "*?[") == NULL ? GLOB_NOCHECK : 0, NULL, &found);
 	if (result != 0 && result != GLOB_NOMATCH)
 		ini_error(reading->complaints, reading->place, "cannot look for '%s'", pattern);
-	for (size_t i = 0; result == 0 && i < found.gl_pathc; i++)
-		read_file(reading, reading->ini, found.gl_pathv[i], reading->environment, reading->complaints,
-		    reading->place);
+	for (size_t i = 0; result == 0 && i < found.gl_pathc; i++) {
+		struct reading inner = {
+		    .ini = reading->ini,
+		    .complaints = reading->complaints,
+		    .environment = reading->environment,
+		    .files = reading->files,
+		    .depth = reading->depth + 1,
+		};
+
+		read_file(&inner, found.gl_pathv[i], reading->place);
+	}
 	globfree(&found);
 	free(pattern);
 }
@@ -624,50 +636,59 @@ static void read_text(struct reading *reading, const char *text, size_t len)
 	buf_release(&reading->value);
 }
 
-/* Is the file under way already? */
-static bool is_cycle(const struct reading *reading)
+/* Notes the file; NULL if it was named before, which is complained about: it would only repeat its sections,
+ * and files that include each other could be read in more orders than anybody can wait for. */
+static struct known_file *note_file(
+    struct reading *reading, const char *path, const struct stat *st, struct ini_place named_at)
 {
-	for (const struct reading *outer = reading->includer; outer != NULL; outer = outer->includer) {
-		if (outer->dev == reading->dev && outer->ino == reading->ino)
-			return true;
+	struct known_file *file;
+
+	for (file = *reading->files; file != NULL; file = file->next) {
+		if (file->dev != st->st_dev || file->ino != st->st_ino)
+			continue;
+		ini_error(reading->complaints, named_at,
+		    file->is_open ? "'%s' is included while it is being read" : "'%s' is included twice",
+		    path);
+		return NULL;
 	}
-	return false;
+	file = keep(reading->ini, sizeof *file);
+	*file = (struct known_file){
+	    .dev = st->st_dev, .ino = st->st_ino, .is_open = true, .next = *reading->files};
+	*reading->files = file;
+	return file;
 }
 
-static void read_file(const struct reading *includer, struct ini *ini, const char *path,
-    char *(*environment)(const char *name), struct ini_complaints *complaints, struct ini_place named_at)
+static void read_file(struct reading *reading, const char *path, struct ini_place named_at)
 {
-	struct reading reading = {.ini = ini,
-	    .complaints = complaints,
-	    .environment = environment,
-	    .includer = includer,
-	    .is_file = true};
+	struct known_file *file = NULL;
 	struct buf text;
 	struct err err = {0};
 	struct stat st;
 
-	reading.name = keep_text(ini, path, strlen(path));
-	reading.depth = includer == NULL ? 0 : includer->depth + 1;
-	if (stat(path, &st) == 0) {
-		reading.dev = st.st_dev;
-		reading.ino = st.st_ino;
-		if (is_cycle(&reading)) {
-			ini_error(complaints, named_at, "'%s' is included while it is being read", path);
+	reading->name = keep_text(reading->ini, path, strlen(path));
+	if (stat(path, &st) == 0) { /* if not, reading will say why */
+		file = note_file(reading, path, &st, named_at);
+		if (file == NULL)
 			return;
-		}
 	}
 	buf_init(&text, INI_FILE_BYTES);
 	if (file_read(path, &text, &err) == 0)
-		read_text(&reading, buf_text(&text), text.len);
+		read_text(reading, buf_text(&text), text.len);
 	else
-		ini_error(complaints, named_at, "%s", err.text);
+		ini_error(reading->complaints, named_at, "%s", err.text);
 	buf_release(&text);
+	if (file != NULL)
+		file->is_open = false;
 }
 
 void ini_read_file(struct ini *ini, const char *path, char *(*environment)(const char *name),
     struct ini_complaints *complaints)
 {
-	read_file(NULL, ini, path, environment, complaints, (struct ini_place){0});
+	struct known_file *files = NULL;
+	struct reading reading = {
+	    .ini = ini, .complaints = complaints, .environment = environment, .files = &files};
+
+	read_file(&reading, path, (struct ini_place){0});
 }
 
 void ini_read_text(struct ini *ini, const char *name, const char *text, size_t len,

@@ -4,7 +4,7 @@
  *   ; and # at a line's start, and " ;" after a value, begin comments.  A line that ends in `\` goes on with the next one, whose
  *   leading blanks go; comment lines in between are left out.  ${VAR} and ${VAR:-default} are filled in from the
  *   environment ($${ is a literal ${), never in comments.  `include = GLOB` in [collector] or [controller] reads further files there, relative
- *   to the file that names them, in name order, depth 8, a cycle is an error.
+ *   to the file that names them, in name order, depth 8; a file that comes twice, or in a circle, is an error.
  *
  * Errors do not stop the reading: all of them are found in one run and kept in the list. */
 #ifndef DRAVE_CONF_INI_H

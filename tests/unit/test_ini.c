@@ -442,6 +442,41 @@ START_TEST(an_include_cycle_is_an_error)
 }
 END_TEST
 
+START_TEST(a_file_is_read_once)
+{
+	dir_make();
+	put("a.ini", "[collector]\ninclude = b.ini\ninclude = b*.ini\n");
+	put("b.ini", "[b]\nk = 1\n");
+	put("bc.ini", "[c]\nk = 1\n");
+	read_file("a.ini");
+	expect_file_complaints("@/a.ini:3: '@/b.ini' is included twice\n");
+	expect("c", "k", "1", 2);
+	end();
+	dir_remove();
+}
+END_TEST
+
+START_TEST(includes_are_nested_eight_deep_at_most)
+{
+	char name[16], text[64];
+
+	dir_make();
+	put("0.ini", "[collector]\ninclude = 1.ini\n");
+	for (int i = 1; i < 10; i++) {
+		snprintf(name, sizeof name, "%d.ini", i);
+		snprintf(text, sizeof text, "[collector]\ninclude = %d.ini\n[s%d]\nk = 1\n", i + 1, i);
+		put(name, text);
+	}
+	read_file("0.ini");
+	expect("s8", "k", "1", 4);
+	ck_assert_ptr_nonnull(
+	    strstr(buf_text(&complaints.text), "/8.ini:2: 'include' is nested deeper than 8 files\n"));
+	ck_assert_ptr_null(strstr(buf_text(&complaints.text), "9.ini"));
+	end();
+	dir_remove();
+}
+END_TEST
+
 START_TEST(a_missing_file_and_an_empty_one_are_told_apart)
 {
 	dir_make();
@@ -496,5 +531,6 @@ UNIT_MAIN("ini", sections_and_keys_come_in_order_with_their_lines,
     repeated_keys_are_kept_in_order, lines_over_the_limit_are_refused_and_the_next_one_is_read,
     a_value_may_not_outgrow_the_limit_through_variables, endless_sections_and_settings_are_given_up,
     the_command_line_replaces_and_adds, included_files_come_in_name_order_and_the_section_goes_on_behind_them,
-    errors_in_included_files_name_them, an_include_cycle_is_an_error,
-    a_missing_file_and_an_empty_one_are_told_apart, a_file_over_the_limit_is_refused, texts_include_nothing)
+    errors_in_included_files_name_them, an_include_cycle_is_an_error, a_file_is_read_once,
+    includes_are_nested_eight_deep_at_most, a_missing_file_and_an_empty_one_are_told_apart,
+    a_file_over_the_limit_is_refused, texts_include_nothing)
