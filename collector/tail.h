@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "collector/podpath.h"
 #include "common/table.h"
@@ -55,7 +56,7 @@ struct tail {
 	struct tail *prev, *next;   /* in container->tails; next != NULL means: it has a successor */
 	struct logfile_name name;   /* as last seen */
 	char *path;                 /* below the log root (or docker root), as last seen; for people and the checkpoint */
-	int fd;                     /* -1 when no output wants this container: nothing is held then */
+	int fd;                     /* -1 once it was truncated: its successor has the descriptor */
 	struct tail_identity identity;
 	struct source source;       /* first_line_hash is valid once has_first_line */
 	bool has_first_line;
@@ -68,21 +69,39 @@ struct tail {
 	bool unlinked;              /* it has no name any more */
 	bool truncated;             /* it was cut: bytes from its readers' offsets to `size` are gone; nothing more will come */
 	struct tail_reader *readers;
+	uint64_t number;            /* in order of adoption */
+	unsigned age;               /* docker: N of -json.log.N, higher is older; else 0 */
 	UT_hash_handle hh;          /* in the follower's table, by identity */
 	void *segment;              /* struct segment of the checkpoint; the collector's */
 };
+
+/* The tail that is read before this one, or NULL.  (tail->prev of the first one is the last one: utlist's way.) */
+struct tail *tail_predecessor(const struct tail *tail);
 
 /* A reader comes and goes.  When the last one goes and the file has no name, the follower lets the tail go (from its next sweep, not from
  * inside this call). */
 void tail_attach(struct tail *tail, struct tail_reader *reader);
 void tail_detach(struct tail_reader *reader);
 
-/* Reads at offset into the caller's memory: bytes, 0 at the end, -errno.  Short reads happen only at the end. */
+/* Reads at offset into the caller's memory: bytes, 0 at the end (always so after a truncation), -errno.  Short reads happen only at the end. */
 ssize_t tail_read(const struct tail *tail, void *into, size_t len, uint64_t offset);
 
 /* XXH3-64 of the first len bytes of its head (len <= head_len), and of the (at most TAIL_HEAD_BYTES) bytes before offset; -errno if they cannot be
  * read.  The checkpoint's fingerprints. */
 uint64_t tail_head_hash(const struct tail *tail, size_t len);
 int tail_mark_hash(const struct tail *tail, uint64_t offset, uint32_t *ret_len, uint64_t *ret_hash);
+
+/* The rest is the follower's. */
+
+void tail_wake(struct tail *tail);
+/* Learns more of the head, as far as `size` goes, and the first line's hash as soon as that line is complete, or at once if `is_last_chance`.
+ * True if it learned anything. */
+bool tail_learn_head(struct tail *tail, bool is_last_chance);
+/* Do other bytes stand at its beginning by now?  Then it was cut and has grown again unseen. */
+bool tail_head_changed(const struct tail *tail);
+/* Bytes up to `size` that some reader still needs. */
+uint64_t tail_needed_bytes(const struct tail *tail);
+/* hold_limit: every reader counts what it did not get and needs nothing any more. */
+void tail_give_up(struct tail *tail);
 
 #endif
