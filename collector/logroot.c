@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -207,6 +208,17 @@ int logroot_peek(const struct logroot *root, const char *path, struct logroot_di
 	return 0;
 }
 
+int logroot_identify(int dir_fd, const char *name, uint64_t *ret_dev, uint64_t *ret_ino)
+{
+	struct stat there;
+
+	if (fstatat(dir_fd, name, &there, AT_SYMLINK_NOFOLLOW) == -1)
+		return -errno;
+	*ret_dev = there.st_dev;
+	*ret_ino = there.st_ino;
+	return 0;
+}
+
 /* Where openat2 has not refused another mount already, the device must be the directory's. */
 static int check_device(int dir_fd, const struct statx *file)
 {
@@ -260,6 +272,24 @@ int logroot_open_file(int dir_fd, const char *name, struct logroot_file *ret_fil
 bool logroot_is_refusal(int error)
 {
 	return error == -ELOOP || error == -EXDEV || error == -EMLINK || error == -ENOTSUP;
+}
+
+#define SPARE_DESCRIPTORS 256
+
+int logroot_raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == -1)
+		return SPARE_DESCRIPTORS;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) == -1)
+		(void)getrlimit(RLIMIT_NOFILE, &limit);
+	if (limit.rlim_cur > INT_MAX)
+		return INT_MAX;
+	if (limit.rlim_cur <= 2 * SPARE_DESCRIPTORS)
+		return (int)limit.rlim_cur / 2;
+	return (int)limit.rlim_cur - SPARE_DESCRIPTORS;
 }
 
 /* ---- docker's links ----------------------------------------------------------------------------- */

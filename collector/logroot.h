@@ -37,6 +37,9 @@ struct logroot_dir {
 int logroot_look_at_dir(int dir_fd, struct logroot_dir *ret_dir);
 int logroot_peek(const struct logroot *root, const char *path, struct logroot_dir *ret_dir);
 
+/* The identity that a name in an open directory stands for, without opening or following it. 0 or -errno. */
+int logroot_identify(int dir_fd, const char *name, uint64_t *ret_dev, uint64_t *ret_ino);
+
 struct logroot_file {
 	int fd; /* the caller closes it */
 	uint64_t dev, ino;
@@ -49,6 +52,11 @@ struct logroot_file {
 int logroot_open_file(int dir_fd, const char *name, struct logroot_file *ret_file);
 /* Is this an error that says "refused on principle"? */
 bool logroot_is_refusal(int error);
+
+/* Each file that is followed takes a descriptor: raises the limit as far as it goes.  Returns the number from
+ * which on descriptors are left to everything that is no log file (connections, the checkpoint, directories
+ * being listed). */
+int logroot_raise_descriptor_limit(void);
 
 /* docker's link in a container's directory: `<docker_root>/<id>/<id>-json.log`. Writes <id>; -EXDEV if it
  * points anywhere else. */
