@@ -26,13 +26,14 @@ struct follower_options {
 };
 
 struct follower_events {
-	/* Does anybody want this container's logs?  If not, its files are known by name only and hold no descriptor. */
+	/* Does anybody want this container's logs?  If not, its directory is known by name only: no tail, no watch, no descriptor. */
 	bool (*wanted)(void *arg, const struct origin *origin);
 	/* A file was adopted: attach readers now. tail->prev is read before it, tail->next after it. */
 	void (*adopted)(void *arg, struct tail *tail);
 	/* Its head is longer, its first line is whole, or it has another name: what the checkpoint knows of it is to be brought up to date. */
 	void (*changed)(void *arg, struct tail *tail);
-	/* Its last reader is gone and so is the file: last chance to forget it (the checkpoint's row). */
+	/* Its last reader is gone and the follower lets the tail go. If tail->unlinked or tail->truncated, nobody will ever see this file again:
+	 * last chance to forget it (the checkpoint's row).  If neither, the file is still there but unwanted since follower_review. */
 	void (*released)(void *arg, struct tail *tail);
 	void *arg;
 };
@@ -66,5 +67,9 @@ const struct follower_stats *follower_stats(struct follower *follower);
 void follower_stop(struct follower *follower);
 /* All readers must be detached.  Frees in the last close callback. */
 void follower_close(struct follower *follower);
+
+/* Tests: how it finds. */
+struct finder;
+struct finder *follower_finder(struct follower *follower);
 
 #endif
