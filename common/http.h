@@ -61,6 +61,9 @@ void http_close(struct http *http);
 int http_start(struct http *http, const struct http_call *call, struct http_request **ret_request, struct err *err);
 /* Ends it now, from outside its callback; on_end is not called any more. */
 void http_cancel(struct http_request *request);
+/* Retry-After's value (RFC 9110 10.2.3) in milliseconds from now_s (seconds since 1970): seconds, or a date; a date that has passed is 0; -1 for anything else,
+ * also for more than seven days. */
+int64_t http_parse_retry_after(const char *value, size_t len, int64_t now_s);
 /* Version text of the library, for --version. */
 const char *http_library(void);
 
