@@ -12,12 +12,12 @@
 #include "tests/unit/scratch.h"
 #include "tests/unit/unit.h"
 
-#define POD   "logs/shop_web-0_11111111-2222-3333-4444-555555555555"
-#define BOX   POD "/app"
-#define LIVE  BOX "/0.log"
-#define OLD_1 BOX "/0.log.20260131-000001"
-#define OLD_2 BOX "/0.log.20260131-000002"
-#define OLD_3 BOX "/0.log.20260131-000003"
+#define POD     "logs/shop_web-0_11111111-2222-3333-4444-555555555555"
+#define BOX     POD "/app"
+#define LIVE    BOX "/0.log"
+#define OLD_1   BOX "/0.log.20260131-000001"
+#define OLD_2   BOX "/0.log.20260131-000002"
+#define OLD_3   BOX "/0.log.20260131-000003"
 #define HOUR_MS 3600000
 
 /* One output, which reads everything at once and acknowledges when the test says so. */
@@ -71,7 +71,7 @@ static void on_wake(struct tail_reader *reader)
 static uint64_t on_needs_from(const struct tail_reader *reader)
 {
 	const struct test_reader *mine =
-		container_of((struct tail_reader *)(uintptr_t)reader, struct test_reader, reader);
+	    container_of((struct tail_reader *)(uintptr_t)reader, struct test_reader, reader);
 
 	if (mine->given_up)
 		return UINT64_MAX;
@@ -95,8 +95,8 @@ static void on_adopted(void *arg, struct tail *tail)
 
 	(void)arg;
 	world.adopted++;
-	mine->reader = (struct tail_reader){
-		.wake = on_wake, .needs_from = on_needs_from, .give_up = on_give_up};
+	mine->reader =
+	    (struct tail_reader){.wake = on_wake, .needs_from = on_needs_from, .give_up = on_give_up};
 	mine->holds = world.readers_hold;
 	buf_init(&mine->text, 1 << 20);
 	DL_APPEND(world.readers, mine);
@@ -153,17 +153,15 @@ static void world_init(void)
 	buf_init(&world.all_text, 1 << 20);
 	ck_assert_int_eq(uv_loop_init(&world.loop), 0);
 	world.options = (struct follower_options){.path = xstrdup(scratch_path(&world.scratch, "logs")),
-		.node_name = "node-1",
-		.rescan_interval_ms = HOUR_MS,
-		.hold_limit = 1 << 20};
+	    .node_name = "node-1",
+	    .rescan_interval_ms = HOUR_MS,
+	    .hold_limit = 1 << 20};
 }
 
 static void world_make(void)
 {
-	const struct follower_events events = {.wanted = on_wanted,
-		.adopted = on_adopted,
-		.changed = on_changed,
-		.released = on_released};
+	const struct follower_events events = {
+	    .wanted = on_wanted, .adopted = on_adopted, .changed = on_changed, .released = on_released};
 	struct err err;
 
 	ck_assert_int_eq(follower_new(&world.follower, &world.loop, &world.options, &events, &err), 0);
@@ -196,7 +194,7 @@ static void show_tail(void *arg, struct tail *tail)
 
 	(void)arg;
 	ck_assert(buf_printf(&world.shown, "%s%s%s%s", world.shown.len > 0 ? " " : "",
-		slash != NULL ? slash + 1 : tail->path, tail->unlinked ? "!" : "", tail->truncated ? "~" : ""));
+	    slash != NULL ? slash + 1 : tail->path, tail->unlinked ? "!" : "", tail->truncated ? "~" : ""));
 }
 
 /* The files in reading order: "!" behind one without a name, "~" behind one that was cut. */
@@ -230,8 +228,8 @@ static struct test_reader *last_reader(void)
 }
 
 /* Turns the loop until the condition holds; the case's timeout is the deadline. */
-#define RUN_UNTIL(condition)                                                                                         \
-	while (!(condition))                                                                                         \
+#define RUN_UNTIL(condition)                                                                                 \
+	while (!(condition))                                                                                 \
 	(void)uv_run(&world.loop, UV_RUN_ONCE)
 
 static size_t open_descriptors(void)
@@ -288,10 +286,12 @@ START_TEST(a_pod_that_comes_later_is_found_whole)
 	world_start();
 	/* All of it before the loop turns: no watch can have seen the files. */
 	scratch_dir(&world.scratch, "logs/shop_db-0_99999999-2222-3333-4444-555555555555/db");
-	scratch_append(&world.scratch, "logs/shop_db-0_99999999-2222-3333-4444-555555555555/db/0.log", "old\n");
+	scratch_append(
+	    &world.scratch, "logs/shop_db-0_99999999-2222-3333-4444-555555555555/db/0.log", "old\n");
 	scratch_rename(&world.scratch, "logs/shop_db-0_99999999-2222-3333-4444-555555555555/db/0.log",
-		"logs/shop_db-0_99999999-2222-3333-4444-555555555555/db/0.log.20260131-000001");
-	scratch_append(&world.scratch, "logs/shop_db-0_99999999-2222-3333-4444-555555555555/db/0.log", "new\n");
+	    "logs/shop_db-0_99999999-2222-3333-4444-555555555555/db/0.log.20260131-000001");
+	scratch_append(
+	    &world.scratch, "logs/shop_db-0_99999999-2222-3333-4444-555555555555/db/0.log", "new\n");
 	RUN_UNTIL(world.adopted == 2);
 	ck_assert_str_eq(shown(), "0.log.20260131-000001 0.log");
 	ck_assert_str_eq(buf_text(&world.all_text), "old\nnew\n");
@@ -704,10 +704,10 @@ START_TEST(traps_are_refused_and_counted_once)
 	ck_assert_int_eq(symlink("../../../secret", scratch_path(&world.scratch, BOX "/0.log")), 0);
 	ck_assert_int_eq(mkfifo(scratch_path(&world.scratch, BOX "/1.log"), 0600), 0);
 	ck_assert_int_eq(
-		link(scratch_path(&world.scratch, "secret"), scratch_path(&world.scratch, BOX "/2.log")), 0);
-	ck_assert_int_eq(symlink("../outside",
-				 scratch_path(&world.scratch, "logs/shop_evil_33333333-2222-3333-4444-555555555555")),
-		0);
+	    link(scratch_path(&world.scratch, "secret"), scratch_path(&world.scratch, BOX "/2.log")), 0);
+	ck_assert_int_eq(symlink("../outside", scratch_path(&world.scratch,
+						   "logs/shop_evil_33333333-2222-3333-4444-555555555555")),
+	    0);
 	scratch_append(&world.scratch, BOX "/3.log", "good\n");
 	world_start();
 	follower_look(world.follower);
@@ -729,8 +729,8 @@ static void docker_world(void)
 	scratch_append(&world.scratch, "docker/abc123/abc123-json.log", "{\"log\":\"a\\n\"}\n");
 	world.options.docker_root = xstrdup(scratch_path(&world.scratch, "docker"));
 	ck_assert_int_eq(symlink(scratch_path(&world.scratch, "docker/abc123/abc123-json.log"),
-				 scratch_path(&world.scratch, BOX "/2.log")),
-		0);
+			     scratch_path(&world.scratch, BOX "/2.log")),
+	    0);
 }
 
 START_TEST(dockers_links_are_followed_below_its_root)
@@ -753,8 +753,10 @@ START_TEST(dockers_rotation_is_followed_by_age)
 	world_start();
 	ck_assert_str_eq(shown(), "abc123-json.log.1 abc123-json.log");
 	for (unsigned i = 0; i < 10; i++) {
-		scratch_rename(&world.scratch, "docker/abc123/abc123-json.log.1", "docker/abc123/abc123-json.log.2");
-		scratch_rename(&world.scratch, "docker/abc123/abc123-json.log", "docker/abc123/abc123-json.log.1");
+		scratch_rename(
+		    &world.scratch, "docker/abc123/abc123-json.log.1", "docker/abc123/abc123-json.log.2");
+		scratch_rename(
+		    &world.scratch, "docker/abc123/abc123-json.log", "docker/abc123/abc123-json.log.1");
 		scratch_append(&world.scratch, "docker/abc123/abc123-json.log", "new\n");
 		RUN_UNTIL(world.adopted == 3 + i);
 		detach_done();
@@ -772,8 +774,8 @@ START_TEST(dockers_next_container_comes_after_the_one_before)
 	world_start();
 	scratch_append(&world.scratch, "docker/def456/def456-json.log", "next\n");
 	ck_assert_int_eq(symlink(scratch_path(&world.scratch, "docker/def456/def456-json.log"),
-				 scratch_path(&world.scratch, BOX "/3.log")),
-		0);
+			     scratch_path(&world.scratch, BOX "/3.log")),
+	    0);
 	RUN_UNTIL(world.adopted == 2);
 	ck_assert_str_eq(shown(), "abc123-json.log def456-json.log");
 	scratch_unlink(&world.scratch, BOX "/2.log");
@@ -791,8 +793,8 @@ START_TEST(links_out_of_dockers_root_are_refused)
 	scratch_dir(&world.scratch, "docker/bad");
 	ck_assert_int_eq(symlink("/etc/passwd", scratch_path(&world.scratch, "docker/bad/bad-json.log")), 0);
 	ck_assert_int_eq(symlink(scratch_path(&world.scratch, "docker/bad/bad-json.log"),
-				 scratch_path(&world.scratch, BOX "/1.log")),
-		0);
+			     scratch_path(&world.scratch, BOX "/1.log")),
+	    0);
 	world_start();
 	ck_assert_str_eq(shown(), "abc123-json.log");
 	ck_assert_uint_eq(stats()->refused_links, 2);
@@ -816,14 +818,16 @@ START_TEST(pods_that_come_and_go_leave_nothing_behind)
 	watches = stats()->watches;
 	for (unsigned round = 0; round < 20; round++) {
 		for (unsigned i = 0; i < 50; i++, count++) {
-			(void)snprintf(pod, sizeof pod, "logs/shop_p-%u_%08u-2222-3333-4444-555555555555/app", count, count);
+			(void)snprintf(pod, sizeof pod, "logs/shop_p-%u_%08u-2222-3333-4444-555555555555/app",
+			    count, count);
 			scratch_dir(&world.scratch, pod);
 			(void)snprintf(path, sizeof path, "%s/0.log", pod);
 			scratch_append(&world.scratch, path, "x\n");
 		}
 		RUN_UNTIL(world.adopted == count + 1);
 		for (unsigned i = count - 50; i < count; i++) {
-			(void)snprintf(pod, sizeof pod, "logs/shop_p-%u_%08u-2222-3333-4444-555555555555", i, i);
+			(void)snprintf(
+			    pod, sizeof pod, "logs/shop_p-%u_%08u-2222-3333-4444-555555555555", i, i);
 			scratch_remove(&world.scratch, pod);
 		}
 		RUN_UNTIL(stats()->unlinked == count);
@@ -921,17 +925,17 @@ START_TEST(many_files_are_swept_in_more_than_one_turn)
 END_TEST
 
 UNIT_MAIN("follower", files_that_are_there_are_adopted_oldest_first, a_line_wakes_its_reader_without_a_sweep,
-	a_pod_that_comes_later_is_found_whole, other_names_are_left_alone, the_root_is_waited_for_and_found_again,
-	our_own_pod_is_not_followed, a_review_adopts_what_is_wanted_now_and_lets_go_of_the_rest,
-	a_rotated_file_is_the_same_tail_with_another_name, renaming_back_makes_no_new_file,
-	a_file_renamed_over_another_succeeds_it, two_rotations_in_one_second_lose_nothing,
-	a_storm_of_rotations_is_read_in_order, the_next_restart_comes_after_the_last_file_of_the_one_before,
-	a_compressed_file_goes_on_through_its_descriptor, a_deleted_file_is_held_until_its_readers_are_gone,
-	a_file_that_was_moved_out_is_let_go_too, a_held_inode_is_never_mistaken_for_a_new_file,
-	a_truncated_file_begins_again_as_another_tail, a_cut_file_that_grew_beyond_its_old_size_is_found_out,
-	a_deleted_file_that_is_truncated_ends_as_well, beyond_the_hold_limit_the_oldest_is_given_up,
-	traps_are_refused_and_counted_once, dockers_links_are_followed_below_its_root,
-	dockers_rotation_is_followed_by_age, dockers_next_container_comes_after_the_one_before,
-	links_out_of_dockers_root_are_refused, pods_that_come_and_go_leave_nothing_behind,
-	after_an_overflow_everything_is_looked_at, without_watches_the_sweep_does_it_all,
-	without_descriptors_files_wait_for_the_next_sweep, many_files_are_swept_in_more_than_one_turn)
+    a_pod_that_comes_later_is_found_whole, other_names_are_left_alone, the_root_is_waited_for_and_found_again,
+    our_own_pod_is_not_followed, a_review_adopts_what_is_wanted_now_and_lets_go_of_the_rest,
+    a_rotated_file_is_the_same_tail_with_another_name, renaming_back_makes_no_new_file,
+    a_file_renamed_over_another_succeeds_it, two_rotations_in_one_second_lose_nothing,
+    a_storm_of_rotations_is_read_in_order, the_next_restart_comes_after_the_last_file_of_the_one_before,
+    a_compressed_file_goes_on_through_its_descriptor, a_deleted_file_is_held_until_its_readers_are_gone,
+    a_file_that_was_moved_out_is_let_go_too, a_held_inode_is_never_mistaken_for_a_new_file,
+    a_truncated_file_begins_again_as_another_tail, a_cut_file_that_grew_beyond_its_old_size_is_found_out,
+    a_deleted_file_that_is_truncated_ends_as_well, beyond_the_hold_limit_the_oldest_is_given_up,
+    traps_are_refused_and_counted_once, dockers_links_are_followed_below_its_root,
+    dockers_rotation_is_followed_by_age, dockers_next_container_comes_after_the_one_before,
+    links_out_of_dockers_root_are_refused, pods_that_come_and_go_leave_nothing_behind,
+    after_an_overflow_everything_is_looked_at, without_watches_the_sweep_does_it_all,
+    without_descriptors_files_wait_for_the_next_sweep, many_files_are_swept_in_more_than_one_turn)

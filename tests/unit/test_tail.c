@@ -257,8 +257,8 @@ START_TEST(the_first_tail_has_no_predecessor)
 END_TEST
 
 UNIT_MAIN("tail", reading_ends_at_the_end_and_after_a_truncation, the_first_line_is_known_once_it_is_complete,
-	a_first_line_without_end_counts_at_the_last_chance, an_endless_first_line_is_hashed_to_its_limit,
-	only_what_was_seen_is_learned, the_first_line_of_a_truncated_file_is_what_was_known,
-	a_changed_head_is_noticed, a_mark_is_described_by_the_bytes_before_it,
-	the_slowest_reader_says_what_is_needed, a_reader_may_detach_when_it_gives_up,
-	the_first_tail_has_no_predecessor)
+    a_first_line_without_end_counts_at_the_last_chance, an_endless_first_line_is_hashed_to_its_limit,
+    only_what_was_seen_is_learned, the_first_line_of_a_truncated_file_is_what_was_known,
+    a_changed_head_is_noticed, a_mark_is_described_by_the_bytes_before_it,
+    the_slowest_reader_says_what_is_needed, a_reader_may_detach_when_it_gives_up,
+    the_first_tail_has_no_predecessor)
