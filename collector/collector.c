@@ -205,12 +205,13 @@ static void on_changed(void *arg, struct tail *tail)
 	checkpoint_update(collector->checkpoint, tail->segment, &key);
 }
 
-/* Gone, and done for everyone who reads it now.  An output between two configurations reads it no more either: nobody could. */
+/* Done for everyone who reads it now.  If the file is gone, an output between two configurations reads it no more either: nobody could.  If
+ * it is only unwanted since a reload, the next one may want it again, and go on where it was. */
 static void on_released(void *arg, struct tail *tail)
 {
 	struct collector *collector = arg;
 
-	if (tail->segment != NULL)
+	if (tail->segment != NULL && (tail->unlinked || tail->truncated))
 		checkpoint_forget(collector->checkpoint, tail->segment);
 	tail->segment = NULL;
 }
