@@ -910,7 +910,8 @@ int collector_run(const struct collector_args *args, struct collector_conf *conf
 	struct collector *collector = x_new(collector);
 	int exit_code;
 
-	(void)signal(SIGPIPE, SIG_IGN);
+	if (args->mode != COLLECTOR_DRY_RUN) /* printing into `head` ends as it does for any program */
+		(void)signal(SIGPIPE, SIG_IGN);
 	init(collector, args, conf);
 	take_lock(collector);
 	if (is_following(collector) && collector->state != STATE_CLOSING)
