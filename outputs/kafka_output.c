@@ -705,7 +705,8 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 	uint64_t count;
 
 	(void)status, (void)events;
-	(void)read(output->event_fd, &count, sizeof count); /* only empties it */
+	if (read(output->event_fd, &count, sizeof count) == -1)
+		must(errno == EAGAIN); /* emptied already */
 	drain(output);
 }
 
