@@ -3,8 +3,6 @@
  *     STANDBY --lock--> RUNNING --signal, or --once has read all--> DRAINING --drained or timed out--> CLOSING (pipelines, then a last FULL
  *     commit, then everything else) --> the loop ends
  *
- * A reload walks each changed output through drain, close and a new beginning at its marks, while the unchanged ones go on (struct slot).
- *
  * Stands at the top.  Owns the loop, the stages and the signals.  Decides nothing about records. */
 #include "config.h"
 #include "collector/collector.h"
@@ -22,7 +20,7 @@
 #include "collector/follower.h"
 #include "collector/lock.h"
 #include "collector/pages.h"
-#include "collector/pipeline.h"
+#include "collector/roster.h"
 #include "common/admin.h"
 #include "common/clock.h"
 #include "common/http.h"
@@ -39,19 +37,6 @@
 enum collector_state { STATE_STANDBY, STATE_RUNNING, STATE_DRAINING, STATE_CLOSING };
 static const char *const state_names[] = {"standby", "running", "draining", "closing"};
 
-/* One output by its name: the pipeline that runs, and what a reload wants instead. */
-struct slot {
-	struct collector *collector;
-	char *name;
-	struct pipeline *pipeline;        /* NULL between the old one's end and the new one's beginning */
-	struct collector_conf *next_conf; /* counted; NULL: no change is under way */
-	bool is_leaving;                  /* the pipeline drains, or closes */
-	bool is_closing;
-	bool is_removed;                  /* there is no next one */
-	uint64_t deadline_ms;
-	struct slot *prev, *next;
-};
-
 struct collector {
 	uv_loop_t loop;
 	struct collector_args args;
@@ -65,7 +50,7 @@ struct collector {
 	struct admin *admin;
 	struct metric_table *metrics;
 	struct pages pages;
-	struct slot *slots;
+	struct roster roster;
 	char *scratch;
 	size_t scratch_size;
 	struct buf unescaped;
@@ -73,7 +58,7 @@ struct collector {
 	uv_timer_t standby, listen_retry, watch;
 	uv_signal_t signals[5];
 	uint64_t deadline_ms;
-	double acked_records;    /* --once: as of the last progress */
+	uint64_t acked_bytes;    /* --once: as of the last progress */
 	uint64_t progress_ms;
 	bool read_all;           /* --once: everything was read; now it is only waited for */
 };
@@ -82,8 +67,7 @@ static const int signal_numbers[5] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2}
 
 static void begin_drain(struct collector *collector);
 static void begin_close(struct collector *collector);
-static void close_everything(struct collector *collector);
-static int start_slot(struct slot *slot, struct err *err);
+static void close_everything(void *arg);
 static void start_watch(struct collector *collector);
 
 static bool is_following(const struct collector *collector)
@@ -103,14 +87,8 @@ static void enter(struct collector *collector, enum collector_state state)
 static void on_turn(uv_idle_t *idle)
 {
 	struct collector *collector = idle->data;
-	uint64_t now_ms = clock_monotonic_ms();
-	struct slot *slot;
-	bool more = false;
 
-	DL_FOREACH (collector->slots, slot)
-		if (slot->pipeline != NULL)
-			more |= pipeline_turn(slot->pipeline, now_ms);
-	if (!more)
+	if (!roster_turn(&collector->roster, clock_monotonic_ms()))
 		uv_idle_stop(idle);
 }
 
@@ -126,13 +104,9 @@ static void on_wake(void *arg)
 
 static bool on_wanted(void *arg, const struct origin *origin)
 {
-	struct collector *collector = arg;
-	struct slot *slot;
+	const struct collector *collector = arg;
 
-	DL_FOREACH (collector->slots, slot)
-		if (slot->pipeline == NULL || pipeline_wants(slot->pipeline, origin))
-			return true; /* an output between two configurations may want it; it is asked again then */
-	return false;
+	return roster_wants(&collector->roster, origin);
 }
 
 static void describe_tail(const struct tail *tail, char *stream, size_t stream_size, struct segment_key *ret_key)
@@ -184,12 +158,8 @@ static struct segment *identify(struct collector *collector, struct tail *tail)
 static void on_adopted(void *arg, struct tail *tail)
 {
 	struct collector *collector = arg;
-	struct segment *segment = identify(collector, tail);
-	struct slot *slot;
 
-	DL_FOREACH (collector->slots, slot)
-		if (slot->pipeline != NULL && !slot->is_leaving)
-			pipeline_adopt(slot->pipeline, tail, segment);
+	roster_adopt(&collector->roster, tail, identify(collector, tail));
 }
 
 /* The file's head has grown, its first line is whole, or it has another name. */
@@ -214,118 +184,6 @@ static void on_released(void *arg, struct tail *tail)
 	if (tail->segment != NULL && (tail->unlinked || tail->truncated))
 		checkpoint_forget(collector->checkpoint, tail->segment);
 	tail->segment = NULL;
-}
-
-/* ---- slots -------------------------------------------------------------------------------------------------------- */
-
-static struct slot *slot_new(struct collector *collector, const char *name)
-{
-	struct slot *slot = x_new(slot);
-
-	slot->collector = collector;
-	slot->name = xstrdup(name);
-	DL_APPEND(collector->slots, slot);
-	return slot;
-}
-
-static void slot_free(struct slot *slot)
-{
-	collector_conf_unref(slot->next_conf);
-	DL_DELETE(slot->collector->slots, slot);
-	free(slot->name);
-	free(slot);
-}
-
-static void adopt_known(void *arg, struct tail *tail)
-{
-	struct slot *slot = arg;
-
-	if (tail->fd != -1)
-		pipeline_adopt(slot->pipeline, tail, tail->segment);
-}
-
-/* Opens the slot's output under slot->next_conf; it reads what is known already. */
-static int start_slot(struct slot *slot, struct err *err)
-{
-	struct collector *collector = slot->collector;
-	struct collector_conf *conf = slot->next_conf;
-	struct pipeline_env env = {
-		.loop = &collector->loop,
-		.http = collector->http,
-		.metrics = collector->metrics,
-		.checkpoint = collector->checkpoint,
-		.scratch = collector->scratch,
-		.scratch_size = collector->scratch_size,
-		.unescaped = &collector->unescaped,
-		.reads_to_stop = !is_following(collector),
-		.wake = on_wake,
-		.arg = collector,
-	};
-	int status = pipeline_new(&slot->pipeline, &env, conf, collector_conf_output(conf, slot->name), err);
-
-	if (status != 0)
-		return status;
-	slot->next_conf = NULL;
-	collector_conf_unref(conf);
-	if (collector->follower != NULL)
-		follower_each(collector->follower, adopt_known, slot);
-	on_wake(collector);
-	return 0;
-}
-
-static void each_pipeline(void *arg, void (*visit)(void *visitor, struct pipeline *pipeline), void *visitor)
-{
-	struct collector *collector = arg;
-	struct slot *slot;
-
-	DL_FOREACH (collector->slots, slot)
-		if (slot->pipeline != NULL)
-			visit(visitor, slot->pipeline);
-}
-
-static bool all_closed(const struct collector *collector)
-{
-	const struct slot *slot;
-
-	DL_FOREACH (collector->slots, slot)
-		if (slot->pipeline != NULL)
-			return false;
-	return true;
-}
-
-static void on_slot_closed(void *arg)
-{
-	struct slot *slot = arg;
-	struct collector *collector = slot->collector;
-	struct err err;
-
-	slot->pipeline = NULL;
-	slot->is_leaving = slot->is_closing = false;
-	if (collector->state == STATE_CLOSING) {
-		if (all_closed(collector))
-			close_everything(collector);
-		return;
-	}
-	if (slot->is_removed) {
-		log_info("output removed", "output=%s", slot->name);
-		metric_remove(collector->metrics, "output", slot->name);
-		slot_free(slot);
-		follower_review(collector->follower);
-		return;
-	}
-	if (start_slot(slot, &err) != 0) {
-		log_error("cannot open output after reload; its logs wait", "output=%s error=%s", slot->name, log_quote(err.text));
-		slot->deadline_ms = clock_monotonic_ms() + LISTEN_RETRY_MS; /* on_watch tries again */
-		return;
-	}
-	log_info("output restarted", "output=%s", slot->name);
-	follower_review(collector->follower);
-}
-
-static void close_slot(struct slot *slot)
-{
-	slot->is_leaving = slot->is_closing = true;
-	pipeline_close(slot->pipeline, on_slot_closed, slot);
 }
 
 /* ---- beginning ---------------------------------------------------------------------------------------------------- */
@@ -367,16 +225,19 @@ static int open_follower(struct collector *collector, struct err *err)
 
 static int open_outputs(struct collector *collector, struct err *err)
 {
-	for (const struct output_conf *output = collector->conf->outputs; output != NULL; output = output->next) {
-		struct slot *slot = slot_new(collector, output->name);
-		int status;
-
-		slot->next_conf = collector_conf_ref(collector->conf);
-		status = start_slot(slot, err);
-		if (status != 0)
-			return status;
-	}
-	return 0;
+	collector->roster.env = (struct pipeline_env){
+		.loop = &collector->loop,
+		.http = collector->http,
+		.metrics = collector->metrics,
+		.checkpoint = collector->checkpoint,
+		.scratch = collector->scratch,
+		.scratch_size = collector->scratch_size,
+		.unescaped = &collector->unescaped,
+		.reads_to_stop = !is_following(collector),
+		.wake = on_wake,
+		.arg = collector,
+	};
+	return roster_open(&collector->roster, collector->conf, err);
 }
 
 /* Everything that needs the lock.  On an error: the exit code, with the sentence in err. */
@@ -405,7 +266,7 @@ static int begin(struct collector *collector, struct err *err)
 	enter(collector, STATE_RUNNING);
 	if (follower_start(collector->follower, err) != 0)
 		return EX_OSERR;
-	collector->pages.follower = collector->follower;
+	collector->roster.follower = collector->pages.follower = collector->follower;
 	collector->pages.checkpoint = collector->checkpoint;
 	collector->progress_ms = clock_monotonic_ms();
 	if (!is_following(collector))
@@ -498,57 +359,8 @@ static void on_listen_retry(uv_timer_t *timer)
 
 /* ---- reloading ---------------------------------------------------------------------------------------------------- */
 
-static void leave(struct slot *slot, struct collector_conf *next_conf)
-{
-	struct collector *collector = slot->collector;
-
-	collector_conf_unref(slot->next_conf);
-	slot->next_conf = next_conf != NULL ? collector_conf_ref(next_conf) : NULL;
-	slot->is_removed = next_conf == NULL;
-	if (slot->pipeline == NULL || slot->is_leaving)
-		return;
-	slot->is_leaving = true;
-	slot->deadline_ms = clock_monotonic_ms() + collector->conf->collector.shutdown_timeout_ms;
-	pipeline_drain(slot->pipeline);
-	start_watch(collector);
-}
-
-static bool is_unchanged(const struct slot *slot, const struct collector_conf *conf)
-{
-	return slot->pipeline != NULL && !slot->is_leaving &&
-	       collector_conf_same_output(pipeline_conf(slot->pipeline), pipeline_output(slot->pipeline), conf,
-		       collector_conf_output(conf, slot->name));
-}
-
-static void add_output(struct collector *collector, struct collector_conf *conf, const char *name)
-{
-	struct slot *slot = slot_new(collector, name);
-	struct err err;
-
-	slot->next_conf = collector_conf_ref(conf);
-	if (start_slot(slot, &err) == 0) {
-		log_info("output added", "output=%s", name);
-		return;
-	}
-	log_error("cannot open output; its logs wait", "output=%s error=%s", name, log_quote(err.text));
-	slot->deadline_ms = clock_monotonic_ms() + LISTEN_RETRY_MS;
-	start_watch(collector);
-}
-
-static struct slot *find_slot(struct collector *collector, const char *name)
-{
-	struct slot *slot;
-
-	DL_FOREACH (collector->slots, slot)
-		if (strcmp(slot->name, name) == 0)
-			return slot;
-	return NULL;
-}
-
 static void apply(struct collector *collector, struct collector_conf *conf)
 {
-	struct slot *slot, *next;
-
 	collector_conf_unref(collector->conf);
 	collector->conf = conf;
 	log_setup((enum log_level)conf->collector.log_level, (enum log_format)conf->collector.log_format);
@@ -556,17 +368,8 @@ static void apply(struct collector *collector, struct collector_conf *conf)
 	if (collector->state != STATE_RUNNING)
 		return; /* standing by: it begins with this one */
 	follower_tune(collector->follower, conf->input.rescan_interval_ms, conf->input.hold_limit);
-	DL_FOREACH_SAFE (collector->slots, slot, next) {
-		if (collector_conf_output(conf, slot->name) == NULL)
-			leave(slot, NULL);
-		else if (!is_unchanged(slot, conf))
-			leave(slot, conf);
-	}
-	for (const struct output_conf *output = conf->outputs; output != NULL; output = output->next)
-		if (find_slot(collector, output->name) == NULL)
-			add_output(collector, conf, output->name);
+	roster_apply(&collector->roster, conf);
 	retire_outputs(collector);
-	follower_review(collector->follower);
 }
 
 static void log_complaints(const struct ini_complaints *complaints)
@@ -612,99 +415,27 @@ static void reload(struct collector *collector)
 
 /* ---- watching what takes time ------------------------------------------------------------------------------------- */
 
-static bool all_drained(const struct collector *collector)
-{
-	const struct slot *slot;
-
-	DL_FOREACH (collector->slots, slot)
-		if (slot->pipeline != NULL && !pipeline_is_drained(slot->pipeline))
-			return false;
-	return true;
-}
-
-/* Slots in change: true while there are any. */
-static bool watch_slots(struct collector *collector, uint64_t now_ms)
-{
-	struct slot *slot, *next;
-	bool busy = false;
-
-	DL_FOREACH_SAFE (collector->slots, slot, next) {
-		struct err err;
-
-		if (slot->is_leaving && !slot->is_closing && (pipeline_is_drained(slot->pipeline) || now_ms >= slot->deadline_ms)) {
-			close_slot(slot);
-		} else if (slot->pipeline == NULL && slot->next_conf != NULL && now_ms >= slot->deadline_ms) {
-			if (start_slot(slot, &err) != 0)
-				slot->deadline_ms = now_ms + LISTEN_RETRY_MS;
-		}
-	}
-	DL_FOREACH (collector->slots, slot)
-		busy |= slot->is_leaving || slot->pipeline == NULL;
-	return busy;
-}
-
-static double acked_bytes(const struct collector *collector)
-{
-	const struct slot *slot;
-	double sum = 0;
-
-	DL_FOREACH (collector->slots, slot)
-		if (slot->pipeline != NULL)
-			sum += (double)pipeline_account(slot->pipeline)->terms[ACCOUNT_ACKED];
-	return sum;
-}
-
-static uint64_t pending_bytes(const struct collector *collector)
-{
-	const struct slot *slot;
-	uint64_t sum = 0;
-
-	DL_FOREACH (collector->slots, slot)
-		if (slot->pipeline != NULL)
-			sum += pipeline_lag_bytes(slot->pipeline);
-	return sum;
-}
-
-static bool all_read(const struct collector *collector)
-{
-	const struct slot *slot;
-
-	DL_FOREACH (collector->slots, slot)
-		if (slot->pipeline != NULL && !pipeline_has_read_all(slot->pipeline))
-			return false;
-	return true;
-}
-
-static void flush_outputs(struct collector *collector)
-{
-	struct slot *slot;
-
-	DL_FOREACH (collector->slots, slot)
-		if (slot->pipeline != NULL)
-			pipeline_flush(slot->pipeline);
-}
-
 /* --once: is everything read and acknowledged, or does nothing move any more? */
 static void watch_once(struct collector *collector, uint64_t now_ms)
 {
-	double acked = acked_bytes(collector);
+	uint64_t acked = roster_acked_bytes(&collector->roster);
 
-	if (acked != collector->acked_records) {
-		collector->acked_records = acked;
+	if (acked != collector->acked_bytes) {
+		collector->acked_bytes = acked;
 		collector->progress_ms = now_ms;
 	}
-	if (!collector->read_all && all_read(collector)) {
+	if (!collector->read_all && roster_has_read_all(&collector->roster)) {
 		collector->read_all = true;
-		flush_outputs(collector);
+		roster_flush(&collector->roster);
 	}
-	if (collector->read_all && all_drained(collector)) {
-		uint64_t pending = pending_bytes(collector);
+	if (collector->read_all && roster_is_drained(&collector->roster)) {
+		uint64_t pending = roster_lag_bytes(&collector->roster);
 
 		if (pending != 0 && collector->args.mode == COLLECTOR_ONCE)
 			log_info("unfinished lines and records are left for the next run", "bytes=%" PRIu64, pending);
 		begin_drain(collector);
 	} else if (now_ms - collector->progress_ms >= collector->conf->collector.shutdown_timeout_ms) {
-		log_error("no acknowledgement within shutdown_timeout", "unacknowledged_bytes=%" PRIu64, pending_bytes(collector));
+		log_error("no acknowledgement within shutdown_timeout", "unacknowledged_bytes=%" PRIu64, roster_lag_bytes(&collector->roster));
 		collector->exit_code = EX_UNAVAILABLE;
 		begin_close(collector);
 	}
@@ -717,14 +448,14 @@ static void on_watch(uv_timer_t *timer)
 	bool busy = false;
 
 	if (collector->state == STATE_RUNNING) {
-		busy = watch_slots(collector, now_ms);
+		busy = roster_watch(&collector->roster, now_ms);
 		if (!is_following(collector)) {
 			busy = true;
 			watch_once(collector, now_ms);
 		}
 	} else if (collector->state == STATE_DRAINING) {
 		busy = true;
-		if (all_drained(collector) || now_ms >= collector->deadline_ms)
+		if (roster_is_drained(&collector->roster) || now_ms >= collector->deadline_ms)
 			begin_close(collector);
 	}
 	if (!busy)
@@ -737,35 +468,30 @@ static void start_watch(struct collector *collector)
 		uv_timer_start(&collector->watch, on_watch, WATCH_MS, WATCH_MS);
 }
 
+static void on_roster_changed(void *arg)
+{
+	start_watch(arg);
+}
+
 /* ---- ending ------------------------------------------------------------------------------------------------------- */
 
 static void begin_drain(struct collector *collector)
 {
-	struct slot *slot;
-
 	enter(collector, STATE_DRAINING);
 	collector->deadline_ms = clock_monotonic_ms() + collector->conf->collector.shutdown_timeout_ms;
-	DL_FOREACH (collector->slots, slot)
-		if (slot->pipeline != NULL && !slot->is_leaving)
-			pipeline_drain(slot->pipeline);
+	roster_drain(&collector->roster);
 	start_watch(collector);
 }
 
 static void begin_close(struct collector *collector)
 {
-	struct slot *slot, *next;
-
 	if (collector->state == STATE_CLOSING)
 		return;
-	if (collector->state == STATE_DRAINING && !all_drained(collector))
+	if (collector->state == STATE_DRAINING && !roster_is_drained(&collector->roster))
 		log_warn("stopped before everything was acknowledged; it is read again at the next start", "bytes=%" PRIu64,
-			pending_bytes(collector));
+			roster_lag_bytes(&collector->roster));
 	enter(collector, STATE_CLOSING);
-	DL_FOREACH_SAFE (collector->slots, slot, next)
-		if (slot->pipeline != NULL && !slot->is_closing)
-			close_slot(slot);
-	if (all_closed(collector))
-		close_everything(collector);
+	roster_close(&collector->roster, close_everything);
 }
 
 static void close_handle(void *handle)
@@ -801,8 +527,10 @@ static void on_flushed(void *arg, int status)
 }
 
 /* All pipelines are closed: their last marks go to disk, then the rest goes. */
-static void close_everything(struct collector *collector)
+static void close_everything(void *arg)
 {
+	struct collector *collector = arg;
+
 	if (collector->checkpoint != NULL)
 		checkpoint_flush(collector->checkpoint, on_flushed, collector);
 	else
@@ -848,7 +576,7 @@ static void on_signal(uv_signal_t *signal, int number)
 	case SIGUSR1:
 		if (collector->state == STATE_RUNNING) {
 			follower_look(collector->follower);
-			flush_outputs(collector);
+			roster_flush(&collector->roster);
 		}
 		break;
 	case SIGUSR2: dump(collector); break;
@@ -876,13 +604,14 @@ static void init(struct collector *collector, const struct collector_args *args,
 		collector->signals[i].data = collector;
 		must(uv_signal_start(&collector->signals[i], on_signal, signal_numbers[i]) == 0);
 	}
+	collector->roster.changed = on_roster_changed;
+	collector->roster.arg = collector;
 	collector->metrics = metric_table_new();
 	collector->pages = (struct pages){
 		.node_name = conf->collector.node_name,
 		.started_ms = clock_monotonic_ms(),
 		.metrics = collector->metrics,
-		.each_pipeline = each_pipeline,
-		.arg = collector,
+		.roster = &collector->roster,
 		.last_reload_worked = true,
 		.last_reload_time = (double)clock_wall_ns() / 1e9,
 	};
@@ -893,12 +622,9 @@ static void init(struct collector *collector, const struct collector_args *args,
 
 static void release(struct collector *collector)
 {
-	struct slot *slot, *next;
-
-	DL_FOREACH_SAFE (collector->slots, slot, next)
-		slot_free(slot);
 	must(uv_loop_close(&collector->loop) == 0);
 	lock_release(&collector->lock);
+	roster_release(&collector->roster);
 	metric_table_free(collector->metrics);
 	buf_release(&collector->unescaped);
 	free(collector->scratch);

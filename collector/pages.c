@@ -98,7 +98,7 @@ void pages_measure(void *arg)
 		measure_follower(pages);
 	if (pages->checkpoint != NULL)
 		measure_checkpoint(pages);
-	pages->each_pipeline(pages->arg, measure_pipeline, NULL);
+	roster_each(pages->roster, measure_pipeline, NULL);
 }
 
 static int write_metrics(void *arg, struct buf *body)
@@ -177,7 +177,7 @@ void pages_write_status(struct pages *pages, struct buf *out)
 	if (pages->checkpoint != NULL)
 		write_checkpoint_status(checkpoint_stats(pages->checkpoint), out);
 	buf_add_text(out, "\"outputs\":[");
-	pages->each_pipeline(pages->arg, write_pipeline_status, &list);
+	roster_each(pages->roster, write_pipeline_status, &list);
 	buf_add_text(out, "]}\n");
 }
 
@@ -200,7 +200,7 @@ static int write_streams(void *arg, struct buf *body)
 	struct list list = {body, true};
 
 	buf_add_text(body, "[");
-	pages->each_pipeline(pages->arg, write_pipeline_streams, &list);
+	roster_each(pages->roster, write_pipeline_streams, &list);
 	buf_add_text(body, "]\n");
 	return 200;
 }
@@ -231,7 +231,7 @@ static int write_front(void *arg, struct buf *body)
 		"<h1>drave-collector %s</h1><p>State: %s.</p>\n<table><tr><th>output<th>state<th>lag, bytes<th>read<th>acknowledged<th>under "
 		"way<th>partial\n",
 		PACKAGE_VERSION, pages->state);
-	pages->each_pipeline(pages->arg, write_row, body);
+	roster_each(pages->roster, write_row, body);
 	buf_add_text(body, "</table>\n<p><a href=/status>/status</a> <a href=/streams>/streams</a> <a href=/metrics>/metrics</a> "
 			   "<a href=/livez>/livez</a> <a href=/readyz>/readyz</a>\n");
 	return 200;

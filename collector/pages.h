@@ -7,7 +7,7 @@
 
 #include "collector/checkpoint.h"
 #include "collector/follower.h"
-#include "collector/pipeline.h"
+#include "collector/roster.h"
 #include "common/admin.h"
 #include "common/metric.h"
 
@@ -20,9 +20,7 @@ struct pages {
 	struct metric_table *metrics;
 	struct follower *follower;     /* NULL while standing by, as the next */
 	struct checkpoint *checkpoint;
-	/* Calls visit for each pipeline. */
-	void (*each_pipeline)(void *arg, void (*visit)(void *visitor, struct pipeline *pipeline), void *visitor);
-	void *arg;
+	const struct roster *roster;
 	bool last_reload_worked;
 	uint64_t reload_count;
 	double last_reload_time;       /* seconds since 1970 */
