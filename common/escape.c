@@ -1,7 +1,9 @@
-/* JSON escaping.  Log text is mostly plain: sixteen bytes (or eight) are looked at and stored at once, and only where one of them needs care does the text go byte
- * by byte until it is plain again.  Pure.
+/* JSON escaping.  Log text is mostly plain: sixteen bytes (or eight) are looked at and stored at once, and
+ * only where one of them needs care is that one byte replaced, or a run of UTF-8 checked, before the next
+ * sixteen.  Pure.
  *
- * Stands on the hot path, below every wire format.  Owns nothing.  Refuses to pass on anything but valid UTF-8. */
+ * Stands on the hot path, below every wire format.  Owns nothing.  Refuses to pass on anything but valid
+ * UTF-8. */
 #include "config.h"
 #include "common/escape.h"
 
@@ -9,95 +11,26 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "common/word.h"
+
 #define REPLACEMENT     "\xef\xbf\xbd" /* U+FFFD */
 #define REPLACEMENT_LEN 3
 
-/* ---- runs of plain bytes: 0x20 to 0x7f without quote and backslash ------------------------------------------------- */
+/* Where reading and writing stand. */
+struct pass {
+	const char *text, *end;
+	char *out;
+};
 
-#define WORD_BYTES 8
-#define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
-
-/* The high bit of each byte of word that is no plain byte; false hits only behind the first true one, which is all that counts. */
-static inline uint64_t special_bytes(uint64_t word)
+static inline bool is_high(char byte)
 {
-	uint64_t quote = word ^ EACH('"'), backslash = word ^ EACH('\\');
-
-	return ((word - EACH(0x20)) | (quote - EACH(1)) | (backslash - EACH(1)) | word) & EACH(0x80);
+	return (unsigned char)byte >= 0x80;
 }
 
-/* Copies plain bytes, eight at a time, and returns how many; stores up to WORD_BYTES beyond. Little and big endian alike count by memory order. */
-static inline size_t copy_plain_words(char *out, const char *text, size_t len)
-{
-	size_t at = 0;
+/* ---- UTF-8 ----------------------------------------------------------------------------------- */
 
-	while (at + WORD_BYTES <= len) {
-		uint64_t word, special;
-
-		memcpy(&word, text + at, sizeof word);
-		memcpy(out + at, &word, sizeof word);
-		special = special_bytes(word);
-		if (special != 0) {
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-			return at + (size_t)(__builtin_ctzll(special) / 8);
-#else
-			return at + (size_t)(__builtin_clzll(special) / 8);
-#endif
-		}
-		at += WORD_BYTES;
-	}
-	return at;
-}
-
-#ifdef __SSE2__
-#include <emmintrin.h>
-
-/* The same with sixteen. */
-static inline size_t copy_plain(char *out, const char *text, size_t len)
-{
-	const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\'), space = _mm_set1_epi8(0x20);
-	size_t at = 0;
-
-	while (at + 16 <= len) {
-		__m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(text + at));
-		__m128i special = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, backslash)),
-			_mm_cmplt_epi8(bytes, space)); /* signed: 0x80 and above are below the space too */
-		unsigned mask = (unsigned)_mm_movemask_epi8(special);
-
-		_mm_storeu_si128((__m128i *)(void *)(out + at), bytes);
-		if (mask != 0)
-			return at + (size_t)__builtin_ctz(mask);
-		at += 16;
-	}
-	return at + copy_plain_words(out + at, text + at, len - at);
-}
-#else
-#define copy_plain copy_plain_words
-#endif
-
-/* ---- single characters -------------------------------------------------------------------------------------------- */
-
-static inline bool is_plain(unsigned char byte)
-{
-	return byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
-}
-
-static size_t escape_control(char *out, unsigned char byte)
-{
-	static const char short_forms[32] = {['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'};
-	static const char hex[] = "0123456789abcdef";
-
-	out[0] = '\\';
-	if (byte >= 0x20 || short_forms[byte] != '\0') {
-		out[1] = byte >= 0x20 ? (char)byte : short_forms[byte];
-		return 2;
-	}
-	memcpy(out + 1, "u00", 3);
-	out[4] = hex[byte >> 4];
-	out[5] = hex[byte & 15];
-	return 6;
-}
-
-/* How a sequence of UTF-8 begins: its length, and what its second byte may be (Unicode 15, table 3-7).  0: no byte begins so. */
+/* How a sequence begins: its length, and what its second byte may be (Unicode 15, table 3-7).  0: no byte
+ * begins so. */
 struct lead {
 	unsigned char len, second_min, second_max;
 };
@@ -113,89 +46,260 @@ static struct lead lead_of(unsigned char byte)
 	return (struct lead){0, 0, 0};
 }
 
-/* Looks at a sequence that begins with a byte of 0x80 or more: how many bytes belong to it, and whether they are whole. */
-static size_t utf8_sequence(const unsigned char *text, size_t len, bool *ret_valid)
+/* Looks at a sequence that begins with a byte of 0x80 or more: how many bytes belong to it, and whether they
+ * are whole. */
+static size_t sequence_len(const unsigned char *text, size_t len, bool *ret_is_valid)
 {
 	struct lead lead = lead_of(text[0]);
-	size_t at = 1;
 
-	*ret_valid = false;
+	*ret_is_valid = false;
 	if (lead.len == 0 || len < 2 || text[1] < lead.second_min || text[1] > lead.second_max)
 		return 1;
-	for (at = 2; at < lead.len; at++)
+	for (size_t at = 2; at < lead.len; at++)
 		if (at >= len || text[at] < 0x80 || text[at] > 0xbf)
 			return at;
-	*ret_valid = true;
+	*ret_is_valid = true;
 	return lead.len;
 }
 
-/* Writes the character at text (six bytes at most) and tells how many bytes it took. */
-static size_t escape_one(char *out, const char *text, size_t len, size_t *ret_taken)
+/* The length of the valid sequence in the low bytes of word, 0 if there is none. */
+static inline size_t valid_len(uint32_t word)
 {
-	unsigned char byte = (unsigned char)text[0];
-	bool valid;
-
-	*ret_taken = 1;
-	if (is_plain(byte)) {
-		*out = (char)byte;
-		return 1;
-	}
-	if (byte < 0x80)
-		return escape_control(out, byte);
-	*ret_taken = utf8_sequence((const unsigned char *)text, len, &valid);
-	if (!valid) {
-		memcpy(out, REPLACEMENT, REPLACEMENT_LEN);
-		return REPLACEMENT_LEN;
-	}
-	memcpy(out, text, *ret_taken);
-	return *ret_taken;
+	if ((word & 0xc0e0) == 0x80c0) /* not overlong: from c2 on */
+		return (word & 0x1e) != 0 ? 2 : 0;
+	if ((word & 0xc0c0f0) ==
+	    0x8080e0) /* not overlong: U+0800 on; no surrogate: ed with a second from a0 on */
+		return (word & 0x200f) != 0 && (word & 0x200f) != 0x200d ? 3 : 0;
+	if ((word & 0xc0c0c0f8) ==
+	    0x808080f0) /* not overlong: U+10000 on; up to U+10FFFF: f4 with a second below 90 */
+		return (word & 0x3007) != 0 && ((word & 4) == 0 || (word & 0x3003) == 0) ? 4 : 0;
+	return 0;
 }
 
-/* ---- whole texts -------------------------------------------------------------------------------------------------- */
+/* One character beyond ASCII, or the replacement of an invalid one.  Takes and gives a copy: the seldom way
+ * must not keep the fast one from registers. */
+static struct pass pass_sequence(struct pass pass)
+{
+	bool is_valid;
+	size_t len =
+	    sequence_len((const unsigned char *)pass.text, (size_t)(pass.end - pass.text), &is_valid);
+	size_t written = is_valid ? len : REPLACEMENT_LEN;
+
+	memcpy(pass.out, is_valid ? pass.text : REPLACEMENT, written);
+	pass.text += len;
+	pass.out += written;
+	return pass;
+}
+
+/* Characters beyond ASCII, as many as there are in a row. */
+static inline void pass_high(struct pass *pass)
+{
+	do {
+		size_t len = 0;
+
+		if (pass->end - pass->text >= WORD_BYTES) {
+			uint64_t word = word_load(pass->text);
+
+			word_store(pass->out, word);
+			len = valid_len((uint32_t)word);
+		}
+		if (len == 0) {
+			*pass = pass_sequence(*pass);
+			continue;
+		}
+		pass->text += len;
+		pass->out += len;
+	} while (pass->text < pass->end && is_high(*pass->text));
+}
+
+/* ---- ASCII that has to be escaped ------------------------------------------------------------ */
+
+#define SHORT(letter)                                                                                        \
+	{                                                                                                    \
+		"\\" letter, 2                                                                               \
+	}
+#define LONG(hex)                                                                                            \
+	{                                                                                                    \
+		"\\u00" hex, 6                                                                               \
+	}
+
+static const struct escape {
+	char bytes[7];
+	unsigned char len;
+} escapes[0x80] = {
+    LONG("00"),
+    LONG("01"),
+    LONG("02"),
+    LONG("03"),
+    LONG("04"),
+    LONG("05"),
+    LONG("06"),
+    LONG("07"),
+    SHORT("b"),
+    SHORT("t"),
+    SHORT("n"),
+    LONG("0b"),
+    SHORT("f"),
+    SHORT("r"),
+    LONG("0e"),
+    LONG("0f"),
+    LONG("10"),
+    LONG("11"),
+    LONG("12"),
+    LONG("13"),
+    LONG("14"),
+    LONG("15"),
+    LONG("16"),
+    LONG("17"),
+    LONG("18"),
+    LONG("19"),
+    LONG("1a"),
+    LONG("1b"),
+    LONG("1c"),
+    LONG("1d"),
+    LONG("1e"),
+    LONG("1f"),
+    ['"'] = SHORT("\""),
+    ['\\'] = SHORT("\\"),
+};
+
+/* The byte that is not plain, and the run that it begins. */
+static inline void pass_special(struct pass *pass)
+{
+	const struct escape *escape;
+
+	if (is_high(*pass->text)) {
+		pass_high(pass);
+		return;
+	}
+	escape = &escapes[(unsigned char)*pass->text++];
+	memcpy(
+	    pass->out, escape->bytes, sizeof *escape); /* eight at once; what is too much is written over */
+	pass->out += escape->len;
+}
+
+/* ---- runs of plain bytes: 0x20 to 0x7f without quote and backslash --------------------------- */
+
+/* Eight bytes at a time, up to the end. */
+static inline void pass_words(struct pass *pass, const char *text, size_t len)
+{
+	while (pass->text < pass->end) {
+		size_t rest = (size_t)(pass->end - pass->text), plain;
+		uint64_t word = rest >= WORD_BYTES ? word_load(pass->text) : word_load_rest(text, len, rest);
+		uint64_t special = word_below(word, 0x20) | word_equal(word, '"') | word_equal(word, '\\') |
+				   (word & WORD_EACH(0x80));
+
+		word_store(pass->out, word);
+		plain = word_first(special); /* zeros behind a short rest are special too */
+		pass->text += plain;
+		pass->out += plain;
+		if (plain < WORD_BYTES && pass->text < pass->end)
+			pass_special(pass);
+	}
+}
+
+size_t escape_json_portable(char *out, const char *text, size_t len)
+{
+	struct pass pass = {text, text + len, out};
+
+	pass_words(&pass, text, len);
+	return (size_t)(pass.out - out);
+}
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+
+/* Sixteen bytes at a time, as long as there are so many. */
+static inline void pass_vectors(struct pass *pass)
+{
+	const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\'),
+		      space = _mm_set1_epi8(0x20);
+
+	while (pass->end - pass->text >= 16) {
+		__m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)pass->text);
+		__m128i quoted = _mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, backslash));
+		/* The comparison is signed: 0x80 and above are below the space too. */
+		__m128i special = _mm_or_si128(quoted, _mm_cmplt_epi8(bytes, space));
+		unsigned mask = (unsigned)_mm_movemask_epi8(special), plain = 16;
+
+		_mm_storeu_si128((__m128i *)(void *)pass->out, bytes);
+		if (mask != 0)
+			plain = (unsigned)__builtin_ctz(mask);
+		pass->text += plain;
+		pass->out += plain;
+		if (mask != 0)
+			pass_special(pass);
+	}
+}
 
 size_t escape_json(char *out, const char *text, size_t len)
 {
-	char *start = out;
-	size_t at = 0;
+	struct pass pass = {text, text + len, out};
 
-	for (;;) {
-		size_t plain = copy_plain(out, text + at, len - at), taken;
+	pass_vectors(&pass);
+	pass_words(&pass, text, len);
+	return (size_t)(pass.out - out);
+}
+#else
+size_t escape_json(char *out, const char *text, size_t len)
+{
+	return escape_json_portable(out, text, len);
+}
+#endif
 
-		out += plain;
-		at += plain;
-		if (at == len)
-			return (size_t)(out - start);
-		out += escape_one(out, text + at, len - at, &taken);
-		at += taken;
-	}
+/* ---- with little room ------------------------------------------------------------------------ */
+
+/* The most of len bytes that end between two characters.  A byte that follows three continuation bytes
+ * belongs to no character with them. */
+static size_t whole_characters(const char *text, size_t len, size_t wanted)
+{
+	size_t at = wanted;
+
+	if (wanted >= len)
+		return len;
+	while (at > 0 && wanted - at < 4 && ((unsigned char)text[at] & 0xc0) == 0x80)
+		at--;
+	return wanted - at < 4 ? at : wanted;
+}
+
+/* Escapes one character into out, which has room for a word, and returns its bytes. */
+static size_t escape_one(char *out, const char *text, size_t len, size_t *ret_taken)
+{
+	struct pass pass = {text, text + len, out};
+
+	if (is_high(*text))
+		pass = pass_sequence(pass);
+	else if (escapes[(unsigned char)*text].len != 0)
+		pass_special(&pass);
+	else
+		*pass.out++ = *pass.text++;
+	*ret_taken = (size_t)(pass.text - text);
+	return (size_t)(pass.out - out);
 }
 
 size_t escape_json_within(char *out, size_t room, const char *text, size_t len, size_t *ret_taken)
 {
-	char *start = out, *end = out + room;
-	size_t at = 0;
+	size_t at = 0, written = 0;
 
-	while (at < len && out < end) {
-		size_t left = (size_t)(end - out), taken, written;
-		size_t run = len - at < left ? len - at : left;
-		char one[ESCAPE_WORST];
+	while (at < len) {
+		size_t left = room - written, sure = 0, taken, one_len;
+		char one[WORD_BYTES];
 
-		/* Whole words are stored, so the last of the room goes byte by byte. */
-		if (run >= ESCAPE_SLACK) {
-			size_t plain = copy_plain(out, text + at, run - ESCAPE_SLACK + 1);
-
-			out += plain;
-			at += plain;
-			if (plain != 0)
-				continue;
+		/* What fits whatever it is goes fast; the last characters go one by one. */
+		if (left > ESCAPE_SLACK)
+			sure = whole_characters(text + at, len - at, (left - ESCAPE_SLACK) / ESCAPE_WORST);
+		if (sure != 0) {
+			written += escape_json(out + written, text + at, sure);
+			at += sure;
+			continue;
 		}
-		written = escape_one(one, text + at, len - at, &taken);
-		if (written > left)
+		one_len = escape_one(one, text + at, len - at, &taken);
+		if (one_len > left)
 			break;
-		memcpy(out, one, written);
-		out += written;
+		memcpy(out + written, one, one_len);
+		written += one_len;
 		at += taken;
 	}
 	*ret_taken = at;
-	return (size_t)(out - start);
+	return written;
 }
