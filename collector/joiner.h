@@ -21,7 +21,7 @@ struct chain { /* an unfinished record of one stream; empty: begun is false */
 	uint64_t cut_bytes;      /* of text that max_record kept out so far */
 	uint64_t touched_ms;     /* monotonic time of its last piece */
 	int64_t time_ns;
-	char time[TIMESTAMP_MAX];           /* of the first piece */
+	char time[TIMESTAMP_MAX]; /* of the first piece */
 	size_t time_len;
 	struct buf text;
 };

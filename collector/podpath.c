@@ -25,8 +25,7 @@
 #define HASH_LEN      32
 #define ROTATION_LEN  15 /* "20260131-123456" */
 
-/* ---- grammar
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- grammar --------------------------------------------------------------------------------- */
 
 static bool is_digit(char c)
 {
@@ -106,8 +105,7 @@ bool podpath_is_container(const char *name)
 	return is_dns_name(name, strlen(name), CONTAINER_MAX, false);
 }
 
-/* ---- files
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 /* A number without sign and leading zeros that fits.  Returns how many bytes it is, 0 if there is none. */
 static size_t parse_number(const char *text, unsigned *ret_number)
