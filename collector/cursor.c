@@ -454,6 +454,7 @@ static void expire_chains(struct cursor *cursor, uint64_t before_ms)
 		account_take(&cursor->ledger.account, ACCOUNT_PARTIAL, record.source_bytes);
 		emit(cursor, &record, cut_bytes);
 	}
+	joiner_trim(&cursor->joiner);
 }
 
 /* An unfinished last line that nobody will finish: delivered as it is. */
@@ -580,6 +581,7 @@ void cursor_turn(struct cursor *cursor, uint64_t now_ms)
 	}
 	if (!read_once(cursor, CURSOR_READ_BYTES, now_ms))
 		(void)read_once(cursor, cursor->env->scratch_size, now_ms);
+	joiner_trim(&cursor->joiner);
 }
 
 void cursor_attend(struct cursor *cursor, uint64_t now_ms)

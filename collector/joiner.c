@@ -1,7 +1,7 @@
 /* Joiner.  One chain a stream; a whole record that finds no chain goes through untouched.  Pure.
  *
- * Stands between the line parsers and the gatherer, inside a cursor.  Owns the text of unfinished records, at most max_record of each.  Refuses to know files:
- * offsets and byte counts are what the cursor says. */
+ * Stands between the line parsers and the gatherer, inside a cursor.  Owns the text of unfinished records, at
+ * most max_record of each.  Refuses to know files: offsets and byte counts are what the cursor says. */
 #include "config.h"
 #include "collector/joiner.h"
 
@@ -10,7 +10,6 @@
 #include "common/must.h"
 
 #define CHAINS 3
-#define EMPTY_CHAIN_BYTES 4096 /* a longer text buffer is not kept while its chain is empty: there are three a file */
 
 void joiner_init(struct joiner *joiner, size_t max_record)
 {
@@ -23,6 +22,13 @@ void joiner_release(struct joiner *joiner)
 {
 	for (size_t i = 0; i < CHAINS; i++)
 		buf_release(&joiner->chains[i].text);
+}
+
+void joiner_trim(struct joiner *joiner)
+{
+	for (size_t i = 0; i < CHAINS; i++)
+		if (!joiner->chains[i].begun)
+			buf_release(&joiner->chains[i].text);
 }
 
 /* Appends what max_record leaves room for; returns how many bytes it cut. */
@@ -52,49 +58,48 @@ static void begin(struct chain *chain, const struct piece *piece, uint64_t offse
 }
 
 /* The chain as a record; it is empty afterwards, but its text stays until the next call. */
-static void finish(struct chain *chain, enum record_stream stream, struct record *ret_record, uint64_t *ret_cut_bytes)
+static void finish(
+    struct chain *chain, enum record_stream stream, struct record *ret_record, uint64_t *ret_cut_bytes)
 {
 	*ret_record = (struct record){
-		.time = chain->time,
-		.time_len = chain->time_len,
-		.time_ns = chain->time_ns,
-		.text = chain->text.data,
-		.len = chain->text.len,
-		.offset = chain->offset,
-		.source_bytes = chain->source_bytes,
-		.stream = stream,
-		.truncated = chain->truncated,
+	    .time = chain->time,
+	    .time_len = chain->time_len,
+	    .time_ns = chain->time_ns,
+	    .text = chain->text.data != NULL ? chain->text.data : "",
+	    .len = chain->text.len,
+	    .offset = chain->offset,
+	    .source_bytes = chain->source_bytes,
+	    .stream = stream,
+	    .truncated = chain->truncated,
 	};
 	*ret_cut_bytes = chain->cut_bytes;
 	chain->begun = false;
 }
 
-static void pass_through(const struct joiner *joiner, const struct piece *piece, uint64_t offset, uint64_t source_bytes,
-	struct record *ret_record, uint64_t *ret_cut_bytes)
+static void pass_through(const struct joiner *joiner, const struct piece *piece, uint64_t offset,
+    uint64_t source_bytes, struct record *ret_record, uint64_t *ret_cut_bytes)
 {
 	size_t len = piece->len < joiner->max_record ? piece->len : joiner->max_record;
 
 	*ret_record = (struct record){
-		.time = piece->time,
-		.time_len = piece->time_len,
-		.time_ns = piece->time_ns,
-		.text = piece->text,
-		.len = len,
-		.offset = offset,
-		.source_bytes = source_bytes,
-		.stream = piece->stream,
-		.truncated = len < piece->len,
+	    .time = piece->time,
+	    .time_len = piece->time_len,
+	    .time_ns = piece->time_ns,
+	    .text = piece->text,
+	    .len = len,
+	    .offset = offset,
+	    .source_bytes = source_bytes,
+	    .stream = piece->stream,
+	    .truncated = len < piece->len,
 	};
 	*ret_cut_bytes = piece->len - len;
 }
 
-bool joiner_take(struct joiner *joiner, const struct piece *piece, uint64_t offset, uint64_t source_bytes, uint64_t now_ms,
-	struct record *ret_record, uint64_t *ret_cut_bytes)
+bool joiner_take(struct joiner *joiner, const struct piece *piece, uint64_t offset, uint64_t source_bytes,
+    uint64_t now_ms, struct record *ret_record, uint64_t *ret_cut_bytes)
 {
 	struct chain *chain = &joiner->chains[piece->stream];
 
-	if (!chain->begun && chain->text.capacity > EMPTY_CHAIN_BYTES)
-		buf_release(&chain->text);
 	if (!chain->begun && piece->is_last) {
 		pass_through(joiner, piece, offset, source_bytes, ret_record, ret_cut_bytes);
 		return true;
@@ -110,7 +115,8 @@ bool joiner_take(struct joiner *joiner, const struct piece *piece, uint64_t offs
 	return true;
 }
 
-bool joiner_expire(struct joiner *joiner, uint64_t before_ms, struct record *ret_record, uint64_t *ret_cut_bytes)
+bool joiner_expire(
+    struct joiner *joiner, uint64_t before_ms, struct record *ret_record, uint64_t *ret_cut_bytes)
 {
 	struct chain *oldest = NULL;
 
