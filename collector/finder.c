@@ -6,8 +6,8 @@
  *
  * A listing opens the directory, puts a watch on it if it has none (so that nothing falls between the two),
  * reads all names, makes and forgets children, and hands a place's files to the listener.  Between listings a
- * directory costs one stat now and then: a watched one is looked at every WATCHED_SHARE sweeps, the others in
- * each; each is listed once a minute whatever its mtime says.
+ * directory costs one stat now and then: a watched one is looked at every FINDER_WATCHED_SHARE sweeps, the
+ * others in each; each is listed once a minute whatever its mtime says.
  *
  * Stands between dirwatch.c and logroot.c below and follower.c above.  Owns the directories and their
  * watches.  Holds no file. */
@@ -29,10 +29,7 @@
 
 #define LOG_MODULE "finder"
 
-/* With the default interval of 2 s every watched directory is looked at in 10 s, which is how often the
- * kubelet rotates.  inotify misses changes only where it says so, or on file systems that others write to. */
-#define WATCHED_SHARE 5
-#define RELIST_MS     60000
+#define RELIST_MS 60000
 /* A change in the same tick of the file system's clock leaves the mtime as it is; the coarsest clocks tick
  * once in 2 s. */
 #define FRESH_NS INT64_C(2000000000)
@@ -72,7 +69,7 @@ struct dir {
 	uint64_t listed_ms;
 	unsigned stamp;   /* of the parent's listing that saw it last */
 	unsigned listing; /* its own listings, numbered */
-	unsigned turn;    /* which of WATCHED_SHARE sweeps looks at it */
+	unsigned turn;    /* which of FINDER_WATCHED_SHARE sweeps looks at it */
 	int watch;        /* -1 = none */
 	bool is_due;
 	bool is_fresh;       /* it had changed just before the last listing: its mtime says nothing yet */
@@ -112,9 +109,14 @@ static struct dir *dir_of(struct place *place)
 	return container_of(place, struct dir, place);
 }
 
+static bool is_of_interest(const struct dir *dir)
+{
+	return dir->kind != DIR_STRANGE && (!holds_logs(dir) || dir->place.wanted);
+}
+
 static void make_due(struct finder *finder, struct dir *dir)
 {
-	if (dir->is_due || dir->kind == DIR_STRANGE || (holds_logs(dir) && !dir->place.wanted))
+	if (dir->is_due || !is_of_interest(dir))
 		return;
 	dir->is_due = true;
 	DL_APPEND2(finder->due, dir, due_prev, due_next);
@@ -197,7 +199,7 @@ static struct dir *make_dir(struct finder *finder, enum dir_kind kind, struct di
 	dir->name = slash != NULL ? slash + 1 : dir->key;
 	dir->root = &finder->log_root;
 	dir->watch = -1;
-	dir->turn = finder->made++ % WATCHED_SHARE;
+	dir->turn = finder->made++ % FINDER_WATCHED_SHARE;
 	dir->place.fd = -1;
 	dir->place.path = dir->key;
 	if (kind == DIR_CONTAINER) {
@@ -541,9 +543,12 @@ static void list(struct finder *finder, struct dir *dir)
 
 static bool is_its_turn(const struct finder *finder, const struct dir *dir)
 {
-	if (dir->kind == DIR_STRANGE || (holds_logs(dir) && !dir->place.wanted))
-		return false;
-	return dir->watch < 0 || dir->try_again || finder->sweep % WATCHED_SHARE == dir->turn;
+	return dir->watch < 0 || dir->try_again || finder->sweep % FINDER_WATCHED_SHARE == dir->turn;
+}
+
+bool finder_is_its_turn(const struct finder *finder, const struct place *place)
+{
+	return is_its_turn(finder, dir_of((struct place *)(uintptr_t)place));
 }
 
 /* Lists it later if it may have changed since the last listing. */
@@ -576,7 +581,7 @@ bool finder_turn(struct finder *finder, size_t budget)
 		struct dir *dir = finder->cursor;
 
 		finder->cursor = dir->all_next;
-		if (!is_its_turn(finder, dir))
+		if (!is_of_interest(dir) || !is_its_turn(finder, dir))
 			continue;
 		peek(finder, dir);
 		budget--;

@@ -75,6 +75,11 @@ bool finder_sweep(struct finder *finder);
 void finder_look(struct finder *finder);
 /* Asks wanted() again for every container. */
 void finder_review(struct finder *finder);
+/* Is this sweep to look at the place? An unwatched one in each; watched ones take turns of FINDER_WATCHED_SHARE sweeps.  With the default interval
+ * of 2 s that is every 10 s, which is how often the kubelet rotates: inotify misses changes only where it says so, or on file systems that
+ * others write to, and looking at a thousand quiet files in each sweep would cost more than everything else while nothing is written. */
+bool finder_is_its_turn(const struct finder *finder, const struct place *place);
+#define FINDER_WATCHED_SHARE 5
 /* Does what was noted, at most about `budget` looks (a listing counts as FINDER_LISTING_COST of them). True
  * if something is left to do. */
 bool finder_turn(struct finder *finder, size_t budget);

@@ -56,8 +56,8 @@ struct follower {
 	struct followed *all, *marked;
 	struct followed *cursor; /* where the sweep stands in `all`; NULL = it is done */
 	unsigned listing;
-	bool is_sweep_due;    /* another one when this one has ended */
-	bool is_taking_stock; /* what is found now was there before we came */
+	bool is_full_sweep, is_full_sweep_due; /* the one under way; another one after it */
+	bool is_taking_stock;                  /* what is found now was there before we came */
 	bool has_taken_stock;
 	bool stopped;
 	uv_timer_t sweep_timer, turn_timer;
@@ -434,30 +434,42 @@ static bool on_wanted(void *arg, const struct place *place)
 
 /* ---- turns -------------------------------------------------------------------------------------- */
 
+/* inotify tells of files in watched places, so they take turns. */
+static bool is_its_turn(const struct follower *follower, const struct followed *followed)
+{
+	return follower->is_full_sweep || followed->place == NULL || followed->tail.unlinked ||
+	       finder_is_its_turn(follower->finder, followed->place);
+}
+
 static void sweep_one(struct follower *follower, struct followed *followed)
 {
-	look_at(follower, followed);
-	check_head(follower, followed);
+	if (is_its_turn(follower, followed)) {
+		look_at(follower, followed);
+		check_head(follower, followed);
+	}
 	if (is_done(followed))
 		release(follower, followed);
 }
 
-/* A sweep under way goes on to its end first, or in a storm of overflows the last files would never have
- * their turn. */
-static void start_sweep(struct follower *follower)
+/* A full one looks at every file.  A sweep under way goes on to its end first, or in a storm of overflows the
+ * last files would never have their turn. */
+static void start_sweep(struct follower *follower, bool is_full)
 {
-	if (follower->cursor == NULL)
-		follower->cursor = follower->all;
-	else
-		follower->is_sweep_due = true;
+	if (follower->cursor != NULL) {
+		follower->is_full_sweep_due = follower->is_full_sweep_due || is_full;
+		return;
+	}
+	follower->is_full_sweep = is_full;
+	follower->cursor = follower->all;
 }
 
 static void end_sweep(struct follower *follower)
 {
 	hold_keep_limit(&follower->hold);
-	if (follower->is_sweep_due)
-		follower->cursor = follower->all;
-	follower->is_sweep_due = false;
+	if (!follower->is_full_sweep_due)
+		return;
+	follower->is_full_sweep_due = false;
+	start_sweep(follower, true);
 }
 
 /* True if the sweep, if there is one, is not at its end yet. */
@@ -511,7 +523,7 @@ static void on_told(void *arg)
 
 static void on_overflow(void *arg)
 {
-	start_sweep(follower_of(arg));
+	start_sweep(follower_of(arg), true);
 }
 
 /* Everything that was noted, without budget. */
@@ -535,33 +547,33 @@ static void take_stock(struct follower *follower)
 	follower->has_taken_stock = true;
 }
 
-static void begin_sweep(struct follower *follower)
+static void begin_sweep(struct follower *follower, bool is_full)
 {
 	bool has_root = finder_sweep(follower->finder);
 
 	if (has_root && !follower->has_taken_stock)
 		take_stock(follower);
-	start_sweep(follower);
+	start_sweep(follower, is_full);
 }
 
 static void on_sweep(uv_timer_t *timer)
 {
 	struct follower *follower = follower_of(timer->data);
 
-	begin_sweep(follower);
+	begin_sweep(follower, false);
 	take_turn(follower);
 }
 
 void follower_look(struct follower *follower)
 {
-	begin_sweep(follower);
+	begin_sweep(follower, true);
 	finder_look(follower->finder);
 	finish_turn(follower);
 }
 
 void follower_sweep(struct follower *follower)
 {
-	start_sweep(follower);
+	start_sweep(follower, true);
 	while (sweep_some(follower, SIZE_MAX))
 		;
 }
@@ -648,7 +660,7 @@ int follower_start(struct follower *follower, struct err *err)
 {
 	int error;
 
-	begin_sweep(follower);
+	begin_sweep(follower, true);
 	finish_turn(follower);
 	error = uv_timer_start(
 	    &follower->sweep_timer, on_sweep, follower->rescan_interval_ms, follower->rescan_interval_ms);

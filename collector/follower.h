@@ -1,9 +1,9 @@
 /* The ring of followed files: finds them (finder, dirwatch), holds them open, notices growth, rotation, truncation and end, and wakes their
  * readers.  Reads no lines and knows no outputs.
  *
- * inotify makes it quick, the sweep makes it true: each rescan_interval every held file gets an fstat and every known directory a look
- * at its mtime; a directory is listed only if that changed or was fresh at the last listing; everything is listed once a minute and after an
- * overflow of the inotify queue. */
+ * inotify makes it quick, the sweep makes it true: each rescan_interval held files get an fstat and known directories a look at their
+ * mtime, those with a watch in turns (finder.h), the others each time; a directory is listed only if its mtime changed or was fresh at the
+ * last listing; everything is listed once a minute, and all is looked at after an overflow of the inotify queue. */
 #ifndef DRAVE_COLLECTOR_FOLLOWER_H
 #define DRAVE_COLLECTOR_FOLLOWER_H
 
