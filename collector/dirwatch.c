@@ -1,7 +1,7 @@
 /* Hints from inotify.  A directory's watch tells of its names and, where asked, of every write below it; the
  * answer is never "this happened" but "look there".
  *
- *      asleep --readable--> read all, tell, rest --10 ms--> read: something? tell and rest again; nothing?
+ *      asleep --readable--> read all, tell, rest --rest----> read: something? tell and rest again; nothing?
  * asleep
  *
  * Stands below finder.c.  Owns the inotify descriptor and the watches.  Decides nothing, opens nothing,

@@ -12,8 +12,10 @@
 #include <uv.h>
 
 /* A writer that writes line by line would wake us for each of them; so what comes within this time is taken
- * together.  It is the most that a line waits here, and well below any batch's age. */
-#define DIRWATCH_REST_MS 10
+ * together.  The first line after a quiet time is told at once; 20 ms is the most that another one waits,
+ * well below a batch's age.  (17,000 lines/s into 100 files, read at once: 6.2 % of a core with 10 ms, 3.6 %
+ * with 20.) */
+#define DIRWATCH_REST_MS 20
 
 struct dirwatch;
 
