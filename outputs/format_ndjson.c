@@ -1,35 +1,43 @@
 /* NDJSON and JSON arrays: one object a record, in the field names that Fluent Bit's users know.  Pure.
  *
- *   {"time":"2026-01-31T12:34:56.789012345Z","stream":"stdout","log":"...",
- *    "truncated":true, "partial":true, "unparsed":true,            only where it is so
- *    "id":"<uid>/<container>/<restart>/<16 hex>/<offset>",         record_id = on
- *    "kubernetes":{"namespace_name":"...","pod_name":"...","pod_id":"...","container_name":"...","host":"..."}}
+ *     {"time":"2026-01-31T12:34:56.789012345Z","stream":"stdout","log":"...",
+ *      "truncated":true,"partial":true,"unparsed":true,            each only where it is so
+ *      "id":"<uid>/<container>/<restart>/<16 hex>/<offset>",       record_id = on
+ *      "kubernetes":{"namespace_name":"...","pod_name":"...","pod_id":"...","container_name":"...","host":"..."}}
  *
- * Stands on the hot path: everything that is the same for a file is built once (prepare) and copied. */
+ * without blanks and newlines.  The two formats differ in what stands around and between records.
+ *
+ * Stands on the hot path: everything that is the same for a file is built once (prepare) and copied.  Owns
+ * nothing.  Refuses to write a byte beyond the room: a text that does not fit is cut between two characters
+ * and the record says so. */
 #include "config.h"
 #include "outputs/format.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "common/escape.h"
 #include "common/must.h"
 
-/* What a record takes beside its text, its time and the prepared tail: the longest stream, all flags, and slack. */
-#define ENVELOPE_BYTES 192
-#define ID_BYTES       512 /* uid, container, restart, hash, offset */
+#define HEAD_BYTES   64 /* {"time":"","stream":"unknown","log":" without the time */
+#define FLAGS_BYTES  64 /* ","truncated":true,"partial":true,"unparsed":true */
+#define NAME_BYTES   64 /* longest uid and container: the grammar of Kubernetes */
+#define NUMBER_BYTES 20 /* of a uint64_t */
+#define ID_BYTES     (2 * ESCAPE_WORST * NAME_BYTES + 2 * NUMBER_BYTES + 64)
+#define TAIL_BYTES   (FLAGS_BYTES + ID_BYTES)
 
-static char *put(char *out, const char *text, size_t len)
+static inline char *put(char *out, const char *text, size_t len)
 {
 	memcpy(out, text, len);
 	return out + len;
 }
 #define PUT(out, literal) put((out), (literal), sizeof(literal) - 1)
 
+/* ---- what is the same for all records of a container ---------------------------------------------- */
+
 static void add_member(struct buf *out, const char *before, const char *value)
 {
-	must(buf_add_text(out, before) && buf_add_json(out, value, strlen(value)));
+	must(buf_add_text(out, before));
+	must(buf_add_json(out, value, strlen(value)));
 }
 
 static void prepare(const struct format_options *options, const struct origin *origin, struct buf *out)
@@ -45,32 +53,59 @@ static void prepare(const struct format_options *options, const struct origin *o
 
 static size_t bound(const struct record *record, size_t prepared_len)
 {
-	return ENVELOPE_BYTES + ID_BYTES + record->time_len + ESCAPE_WORST * record->len + prepared_len + ESCAPE_SLACK;
+	return HEAD_BYTES + record->time_len + ESCAPE_WORST * record->len + TAIL_BYTES + prepared_len +
+	       ESCAPE_SLACK;
 }
 
-static char *put_id(char *out, const struct source *source, const struct record *record)
-{
-	int len = snprintf(out, ID_BYTES, ",\"id\":\"%s/%s/%u/%016" PRIx64 "/%" PRIu64 "\"", source->origin->uid, source->origin->container,
-		source->restart, source->first_line_hash, record->offset);
+/* ---- what is not ---------------------------------------------------------------------------------- */
 
-	must(len > 0 && len < ID_BYTES);
-	return out + len;
+static char *put_number(char *out, uint64_t number)
+{
+	char digits[NUMBER_BYTES], *at = digits + sizeof digits;
+
+	do {
+		*--at = (char)('0' + number % 10);
+		number /= 10;
+	} while (number != 0);
+	return put(out, at, (size_t)(digits + sizeof digits - at));
 }
 
-static char *put_flags(char *out, const struct record *record, bool truncated)
+static char *put_hex(char *out, uint64_t number)
 {
-	if (truncated)
-		out = PUT(out, ",\"truncated\":true");
-	if (record->partial)
-		out = PUT(out, ",\"partial\":true");
-	if (record->unparsed)
-		out = PUT(out, ",\"unparsed\":true");
+	for (int shift = 60; shift >= 0; shift -= 4)
+		*out++ = "0123456789abcdef"[number >> shift & 15];
 	return out;
 }
 
-static char *put_stream(char *out, enum record_stream stream)
+static char *put_name(char *out, const char *name)
 {
-	switch (stream) {
+	size_t len = strlen(name);
+
+	must(len <= NAME_BYTES);
+	return out + escape_json(out, name, len);
+}
+
+static char *put_id(char *out, const struct source *source, uint64_t offset)
+{
+	out = PUT(out, ",\"id\":\"");
+	out = put_name(out, source->origin->uid);
+	*out++ = '/';
+	out = put_name(out, source->origin->container);
+	*out++ = '/';
+	out = put_number(out, source->restart);
+	*out++ = '/';
+	out = put_hex(out, source->first_line_hash);
+	*out++ = '/';
+	out = put_number(out, offset);
+	*out++ = '"';
+	return out;
+}
+
+static inline char *put_head(char *out, const struct record *record)
+{
+	out = PUT(out, "{\"time\":\"");
+	out = put(out, record->time, record->time_len);
+	switch (record->stream) {
 	case RECORD_STDOUT: return PUT(out, "\",\"stream\":\"stdout\",\"log\":\"");
 	case RECORD_STDERR: return PUT(out, "\",\"stream\":\"stderr\",\"log\":\"");
 	case RECORD_UNKNOWN: break;
@@ -78,51 +113,69 @@ static char *put_stream(char *out, enum record_stream stream)
 	return PUT(out, "\",\"stream\":\"unknown\",\"log\":\"");
 }
 
-static size_t encode(const struct format_options *options, const struct source *source, const char *prepared, size_t prepared_len,
-	const struct record *record, char *out, size_t room, size_t *ret_taken)
+/* From the quote that ends the text up to what was prepared. */
+static inline char *put_tail(char *out, const struct format_options *options, const struct source *source,
+    const struct record *record, bool truncated)
 {
-	size_t around = ENVELOPE_BYTES + ID_BYTES + record->time_len + prepared_len;
-	char *start = out;
-	bool truncated = record->truncated;
-
-	must(room >= around + ESCAPE_SLACK);
-	out = PUT(out, "{\"time\":\"");
-	out = put(out, record->time, record->time_len);
-	out = put_stream(out, record->stream);
-	if (room >= around + ESCAPE_WORST * record->len + ESCAPE_SLACK) {
-		out += escape_json(out, record->text, record->len);
-		*ret_taken = record->len;
-	} else {
-		out += escape_json_within(out, room - around, record->text, record->len, ret_taken);
-		truncated |= *ret_taken < record->len;
-	}
 	*out++ = '"';
-	if (truncated | record->partial | record->unparsed)
-		out = put_flags(out, record, truncated);
-	if (options->record_id)
-		out = put_id(out, source, record);
+	if (truncated)
+		out = PUT(out, ",\"truncated\":true");
+	if (record->partial)
+		out = PUT(out, ",\"partial\":true");
+	if (record->unparsed)
+		out = PUT(out, ",\"unparsed\":true");
+	return options->record_id ? put_id(out, source, record->offset) : out;
+}
+
+/* As much of the text as the room takes when the longest tail comes behind it.  Returns where it ends. */
+static char *put_cut_text(char *out, size_t room, const struct format_options *options,
+    const struct source *source, size_t prepared_len, const struct record *record, size_t *ret_taken)
+{
+	char tail[TAIL_BYTES + ESCAPE_SLACK];
+	size_t behind = (size_t)(put_tail(tail, options, source, record, true) - tail) + prepared_len;
+
+	must(room >= behind);
+	return out + escape_json_within(out, room - behind, record->text, record->len, ret_taken);
+}
+
+static size_t encode(const struct format_options *options, const struct source *source, const char *prepared,
+    size_t prepared_len, const struct record *record, char *out, size_t room, size_t *ret_taken)
+{
+	char *start = out;
+
+	*ret_taken = record->len;
+	if (room >= bound(record, prepared_len)) {
+		out = put_head(out, record);
+		out += escape_json(out, record->text, record->len);
+	} else {
+		must(room >= bound(&(struct record){.time_len = record->time_len}, prepared_len));
+		out = put_head(out, record);
+		out = put_cut_text(
+		    out, room - (size_t)(out - start), options, source, prepared_len, record, ret_taken);
+	}
+	out = put_tail(out, options, source, record, record->truncated || *ret_taken < record->len);
 	out = put(out, prepared, prepared_len);
 	return (size_t)(out - start);
 }
 
 const struct format format_ndjson = {
-	.name = "ndjson",
-	.content_type = "application/x-ndjson",
-	.begin = "",
-	.separator = "\n",
-	.end = "\n",
-	.prepare = prepare,
-	.bound = bound,
-	.encode = encode,
+    .name = "ndjson",
+    .content_type = "application/x-ndjson",
+    .begin = "",
+    .separator = "\n",
+    .end = "\n",
+    .prepare = prepare,
+    .bound = bound,
+    .encode = encode,
 };
 
 const struct format format_json_array = {
-	.name = "json_array",
-	.content_type = "application/json",
-	.begin = "[",
-	.separator = ",",
-	.end = "]",
-	.prepare = prepare,
-	.bound = bound,
-	.encode = encode,
+    .name = "json_array",
+    .content_type = "application/json",
+    .begin = "[",
+    .separator = ",",
+    .end = "]",
+    .prepare = prepare,
+    .bound = bound,
+    .encode = encode,
 };
