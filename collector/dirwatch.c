@@ -1,8 +1,8 @@
 /* Hints from inotify.  A directory's watch tells of its names and, where asked, of every write below it; the
  * answer is never "this happened" but "look there".
  *
- *      asleep --readable--> read all, tell, rest --rest----> read: something? tell and rest again; nothing?
- * asleep
+ *      asleep --readable--> read all, tell --rested--> read again: something? tell, and rest
+ *         '-------------------------------------------------- nothing?
  *
  * Stands below finder.c.  Owns the inotify descriptor and the watches.  Decides nothing, opens nothing,
  * believes nothing.
@@ -21,6 +21,7 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
+#include "common/fault.h"
 #include "common/log.h"
 #include "common/must.h"
 #include "common/table.h"
@@ -216,7 +217,7 @@ int dirwatch_add(struct dirwatch *watch, int dir_fd, enum dirwatch_depth depth, 
 	must(owner != NULL);
 	if (watch->fd < 0)
 		return -ENOSYS;
-	if (watch->owned >= watch->limit)
+	if (watch->owned >= watch->limit || FAULT("dirwatch.add"))
 		return -ENOSPC;
 	/* By descriptor, so that the watch is on the very directory that was opened safely, whatever its path
 	 * leads to now. */

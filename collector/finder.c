@@ -1,8 +1,7 @@
 /* Finding log files by name.  The tree is <root>/<pod>/<container>/<files>; with docker a link there leads to
  * <docker_root>/<id>/<files>.
  *
- *      known --noted (new, told by its watch, its mtime moved, long ago, overflow)--> due --finder_turn-->
- * listed: known
+ *      known --new, told by its watch, mtime moved, long ago, overflow--> due --finder_turn--> listed, known
  *
  * A listing opens the directory, puts a watch on it if it has none (so that nothing falls between the two),
  * reads all names, makes and forgets children, and hands a place's files to the listener.  Between listings a

@@ -20,6 +20,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "common/fault.h"
 #include "common/must.h"
 
 #define DIR_FLAGS  (O_RDONLY | O_DIRECTORY | O_CLOEXEC)
@@ -142,6 +143,8 @@ int logroot_open_dir(const struct logroot *root, const char *path)
 
 	if (root->fd < 0)
 		return -ENOENT;
+	if (FAULT("logroot.dir"))
+		return -EMFILE;
 	if (!no_openat2) {
 		fd = open_resolved(root->fd, *path != '\0' ? path : ".", DIR_FLAGS,
 		    RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
@@ -245,7 +248,7 @@ static int check_file(int dir_fd, const struct statx *file)
 int logroot_open_file(int dir_fd, const char *name, struct logroot_file *ret_file)
 {
 	struct statx file;
-	int fd = open_name(dir_fd, name);
+	int fd = FAULT("logroot.file") ? -EMFILE : open_name(dir_fd, name);
 	int error;
 
 	if (fd < 0)

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "common/fault.h"
 #include "common/file.h"
 #include "common/must.h"
 
@@ -43,6 +44,8 @@ ssize_t tail_read(const struct tail *tail, void *into, size_t len, uint64_t offs
 {
 	if (tail->truncated)
 		return 0;
+	if (FAULT("tail.read"))
+		return -EIO;
 	return file_pread(tail->fd, into, len, (off_t)offset);
 }
 
