@@ -199,7 +199,7 @@ def size(count):
 class Screen:
     """On a terminal a table that renews itself in place, elsewhere one line a second."""
 
-    TABLE = "  {:8} {:>12} {:>10} {:>11} {:>11} {:>7} {:>9}  {}"
+    TABLE = "  {:8} {:>12} {:>10} {:>11} {:>10} {:>7} {:>9}  {}"
 
     def __init__(self, title, seconds):
         self.title, self.seconds = title, seconds
@@ -209,6 +209,7 @@ class Screen:
         self.start = time.monotonic()
         self.views = []             # of the last second or so: rates are over them
         self.peak_bytes = 0
+        self.sent = {}              # output -> (bytes on the wire, encoded bytes at that time)
         if not self.is_terminal:
             print(title, flush=True)
 
@@ -216,6 +217,8 @@ class Screen:
         """source says what there is to read, in a few words."""
         self.views = [old for old in self.views if view.at - old.at < 1.5] + [view]
         self.peak_bytes = max(self.peak_bytes, view.resident_bytes)
+        for output in OUTPUTS:
+            self.note_sent(view, output)
         second = min(view.at - self.start, self.seconds)
         if self.is_terminal:
             self._renew([f"{self.title:70}{second:5.0f} s of {self.seconds}", "", f"  {source}", "",
@@ -226,11 +229,17 @@ class Screen:
             print(f"{second:3.0f} s  {source}", *(f"{output} {delivered} ({rate}/s, {ratio}), lag {lag}, {state}"
                   for output, (delivered, rate, _, _, ratio, lag, state) in zip(OUTPUTS, told)), sep=" | ", flush=True)
 
+    def note_sent(self, view, output):
+        """Kafka tells its bytes on the wire only now and then: the ratio is one of that moment."""
+        encoded, wire = (int(view.of(output, f"drave_output_{name}_total")) for name in ("bytes", "wire_bytes"))
+        if wire and self.sent.get(output, (0, 0))[0] != wire:
+            self.sent[output] = wire, encoded
+
     def columns(self, view, output):
-        encoded, wire = (view.of(output, name) for name in ("drave_output_bytes_total", "drave_output_wire_bytes_total"))
+        wire, encoded = self.sent.get(output, (0, 0))
         return (f"{view.of(output, 'drave_output_records_total'):,.0f}", f"{self.rate(output, 'drave_output_records_total'):,.0f}",
-                size(self.rate(output, "drave_output_bytes_total")) + "/s", size(self.rate(output, "drave_output_wire_bytes_total")) + "/s",
-                f"{encoded / wire:.1f}x" if wire else "-", size(view.of(output, "drave_input_lag_bytes")), view.states.get(output, "?"))
+                size(self.rate(output, "drave_output_bytes_total")) + "/s", size(wire), f"{encoded / wire:.1f}x" if wire else "-",
+                size(view.of(output, "drave_input_lag_bytes")), view.states.get(output, "?"))
 
     def rate(self, output, name):
         first, last = self.views[0], self.views[-1]
@@ -281,7 +290,7 @@ def found_logs(options, directory, children):
     while time.monotonic() < screen.start + options.seconds:
         time.sleep(screen.pause)
         view = look(collector)
-        screen.show(view, f"{view.metrics.get('drave_input_files', 0):,.0f} files, {size(view.metrics['drave_input_bytes_total'])} of logs")
+        screen.show(view, f"{view.metrics['drave_input_files']:,.0f} files, {max(map(view.read, OUTPUTS)):,} lines read")
     read, status = stop_and_learn(collector)
     deadline = time.monotonic() + 5  # whatever is still under way to the Kafka consumer
     while time.monotonic() < deadline and any(stats["distinct"] < read[name] for name, stats in stats_of(kafka, http)):
@@ -334,7 +343,7 @@ def verdict(source, rows, status, collector):
     if is_good:
         print("\nEvery line arrived at both ends.", end=" ")
     else:
-        reason = "Lines are missing." if status == 0 else f"The collector ended with {status}."
+        reason = f"The collector ended with {status}." if status else "Lines are missing." if rows[0][1] else "There was nothing to read."
         print(f"\n{reason} Its last words:\n{collector.last_words()}")
     return is_good
 
