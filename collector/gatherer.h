@@ -9,7 +9,15 @@
 #include "collector/shipper.h"
 #include "outputs/template.h"
 
-#define GATHERER_OPEN_LIMIT 256 /* open batches; beyond it the oldest is sealed */
+/* Open batches; beyond it the oldest is sealed.  And the most records of a batch whatever is configured: a debug build provokes seals and
+ * bisections. */
+#ifdef DRAVE_DEBUG
+#define GATHERER_OPEN_LIMIT  2
+#define GATHERER_RECORDS_MAX 3
+#else
+#define GATHERER_OPEN_LIMIT  256
+#define GATHERER_RECORDS_MAX SIZE_MAX
+#endif
 
 struct gatherer {
 	struct shipper *shipper;

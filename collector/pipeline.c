@@ -126,7 +126,7 @@ static void make_gatherer(struct pipeline *pipeline)
 		.format = conf->ops->format(conf->options),
 		.format_options = &pipeline->format_options,
 		.batch_bytes = conf->common.batch_size,
-		.batch_records = conf->common.batch_records,
+		.batch_records = conf->common.batch_records < GATHERER_RECORDS_MAX ? conf->common.batch_records : GATHERER_RECORDS_MAX,
 		.batch_age_ms = conf->common.batch_age_ms,
 		.record_limit = conf->ops->record_limit(conf->options),
 		.memory_limit = conf->memory_share,
