@@ -316,7 +316,7 @@ static void take_lock(struct collector *collector)
 	if (collector->args.mode == COLLECTOR_DRY_RUN) {
 		begin_or_fail(collector);
 	} else if (lock_try(&collector->lock, state_dir, &held, &err) != 0) {
-		fprintf(stderr, "drave-collector: %s\n", err.text);
+		fprintf(stderr, "drave-collector: cannot use state_dir '%s': %s\n", state_dir, err.text);
 		collector->exit_code = EX_CANTCREAT;
 		begin_close(collector);
 	} else if (held) {
@@ -432,10 +432,10 @@ static void watch_once(struct collector *collector, uint64_t now_ms)
 		uint64_t pending = roster_lag_bytes(&collector->roster);
 
 		if (pending != 0 && collector->args.mode == COLLECTOR_ONCE)
-			log_info("unfinished lines and records are left for the next run", "bytes=%" PRIu64, pending);
+			log_info("pending: unfinished lines and records are left for the next run", "bytes=%" PRIu64, pending);
 		begin_drain(collector);
 	} else if (now_ms - collector->progress_ms >= collector->conf->collector.shutdown_timeout_ms) {
-		log_error("no acknowledgement within shutdown_timeout", "unacknowledged_bytes=%" PRIu64, roster_lag_bytes(&collector->roster));
+		log_error("no acknowledgement within shutdown_timeout", "pending_bytes=%" PRIu64, roster_lag_bytes(&collector->roster));
 		collector->exit_code = EX_UNAVAILABLE;
 		begin_close(collector);
 	}

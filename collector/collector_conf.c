@@ -11,6 +11,7 @@
 
 #include "collector/match.h"
 #include "collector/pack.h"
+#include "common/admin.h"
 #include "common/must.h"
 
 #define COLLECTOR(field)  offsetof(struct collector_options, field)
@@ -31,7 +32,7 @@ static const struct bind_row collector_rows[] = {
 		.help = "The node's name in every record.  Default: the variable NODE_NAME, else the host's name."},
 	{.key = "state_dir", .kind = BIND_TEXT, .offset = COLLECTOR(state_dir), .fallback = "/var/lib/drave",
 		.help = "Directory of the checkpoints, the lock and the dead letters; on a local file system, for this collector alone."},
-	{.key = "listen", .kind = BIND_TEXT, .offset = COLLECTOR(listen), .fallback = "127.0.0.1:9818",
+	{.key = "listen", .kind = BIND_TEXT, .offset = COLLECTOR(listen), .fallback = "127.0.0.1:9818", .check = admin_check_listen,
 		.help = "Address and port of /metrics, /livez, /readyz, /status and /streams.  Port 0 takes a free one and tells it in the log."},
 	{.key = "log_level", .kind = BIND_WORD, .offset = COLLECTOR(log_level), .words = level_words, .fallback = "info",
 		.help = "How much the collector says about itself on standard error."},
@@ -39,7 +40,7 @@ static const struct bind_row collector_rows[] = {
 		.help = "Lines of key=value, or one JSON object a line."},
 	{.key = "shutdown_timeout", .kind = BIND_DURATION, .offset = COLLECTOR(shutdown_timeout_ms), .fallback = "30s", .max = 3600000,
 		.help = "How long a stop, or the change of an output by a reload, waits for acknowledgements."},
-	{.key = "memory_limit", .kind = BIND_SIZE, .offset = COLLECTOR(memory_limit), .fallback = "32MiB", .min = 1 << 20,
+	{.key = "memory_limit", .kind = BIND_SIZE, .offset = COLLECTOR(memory_limit), .fallback = "32MiB", .min = 1 << 16,
 		.max = UINT64_C(1) << 40,
 		.help = "Bytes of open, packing and in-flight batches of all outputs together, in equal fixed shares."},
 	{.key = NULL},
@@ -98,7 +99,7 @@ static const struct bind_row output_rows[] = {
 	{.key = "message_key", .kind = BIND_TEXT, .offset = OUTPUT(type), .later = "*", .help = "Name of the text's field."},
 	{.key = "batch_size", .kind = BIND_SIZE, .offset = OUTPUT(batch_size), .fallback = "1MiB", .min = 4096, .max = 64 << 20,
 		.help = "A batch is sent when it has so many bytes, encoded and before compression; a longer record travels alone."},
-	{.key = "batch_age", .kind = BIND_DURATION, .offset = OUTPUT(batch_age_ms), .fallback = "1s", .min = 1, .max = 600000,
+	{.key = "batch_age", .kind = BIND_DURATION, .offset = OUTPUT(batch_age_ms), .fallback = "1s", .min = 1, .max = 86400000,
 		.help = "... or when its first record is so old ..."},
 	{.key = "batch_records", .kind = BIND_COUNT, .offset = OUTPUT(batch_records), .fallback = "10000", .min = 1, .max = 1000000,
 		.help = "... or when it has so many records."},
@@ -234,10 +235,13 @@ static const struct ini_section *find_section(const struct ini *ini, const char 
 
 static void check_section_name(const struct ini_section *section, struct ini_complaints *complaints)
 {
-	static const char *const known[] = {"collector", "input:pods", "kubernetes", "output:NAME"};
+	static const char *const known[] = {"collector", "input:pods", "kubernetes"};
 	static const char *const later[] = {"parser:", "filter:", "input:"};
-	const char *near;
+	static const char *const kinds[] = {"collector", "input", "kubernetes", "output", "parser", "filter"};
+	char *kind = xstrndup(section->name, strcspn(section->name, ":"));
+	const char *near = bind_nearest(kind, kinds, sizeof kinds / sizeof kinds[0]);
 
+	free(kind);
 	for (size_t i = 0; i < 3; i++)
 		if (strcmp(section->name, known[i]) == 0)
 			return;
@@ -247,9 +251,8 @@ static void check_section_name(const struct ini_section *section, struct ini_com
 			return;
 		}
 	}
-	near = bind_nearest(section->name, known, 4);
-	ini_error(complaints, section->place, "unknown section [%s]%s%s%s", section->name, near != NULL ? ", did you mean [" : "",
-		near != NULL ? near : "", near != NULL ? "]?" : "");
+	ini_error(complaints, section->place, "unknown section [%s]%s%s%s", section->name, near != NULL ? ", did you mean '" : "",
+		near != NULL ? near : "", near != NULL ? "'?" : "");
 }
 
 static void bind_one(const struct ini *ini, const char *name, const struct bind_row *rows, void *into, struct ini_complaints *complaints)

@@ -290,7 +290,7 @@ static uint64_t last_line_start(const struct pipeline *pipeline, const struct ta
 	return 0;
 }
 
-static uint64_t start_offset(struct pipeline *pipeline, struct tail *tail, struct segment *segment)
+static uint64_t start_offset(struct pipeline *pipeline, struct tail *tail, struct segment *segment, bool was_there)
 {
 	struct stored_mark stored;
 
@@ -305,18 +305,18 @@ static uint64_t start_offset(struct pipeline *pipeline, struct tail *tail, struc
 			pipeline->conf_output->name, log_quote(tail->path), stored.offset, tail->size);
 		return 0;
 	}
-	if (pipeline->first_time && tail->was_there && pipeline->conf->input.read_from == READ_FROM_TAIL)
+	if (pipeline->first_time && was_there && pipeline->conf->input.read_from == READ_FROM_TAIL)
 		return tail->name.kind == LOGFILE_LIVE ? last_line_start(pipeline, tail) : tail->size;
 	return 0;
 }
 
-void pipeline_adopt(struct pipeline *pipeline, struct tail *tail, struct segment *segment)
+void pipeline_adopt(struct pipeline *pipeline, struct tail *tail, struct segment *segment, bool was_there)
 {
 	struct cursor *cursor;
 
 	if (pipeline->is_closing || !pipeline_wants(pipeline, &tail->container->origin))
 		return;
-	cursor = cursor_new(&pipeline->cursor_env, tail, segment, start_offset(pipeline, tail, segment));
+	cursor = cursor_new(&pipeline->cursor_env, tail, segment, start_offset(pipeline, tail, segment, was_there));
 	DL_APPEND(pipeline->cursors, cursor);
 }
 

@@ -37,8 +37,9 @@ const char *pipeline_name(const struct pipeline *pipeline);
 const struct collector_conf *pipeline_conf(const struct pipeline *pipeline);
 const struct output_conf *pipeline_output(const struct pipeline *pipeline);
 bool pipeline_wants(const struct pipeline *pipeline, const struct origin *origin);
-/* Begins to read the tail if it wants it: at its mark, if the segment has a stored one that fits the file. */
-void pipeline_adopt(struct pipeline *pipeline, struct tail *tail, struct segment *segment);
+/* Begins to read the tail if it wants it: at its mark, if the segment has a stored one that fits the file.  was_there: the file was there before the output
+ * was, so read_from applies if the checkpoint knows nothing of the output. */
+void pipeline_adopt(struct pipeline *pipeline, struct tail *tail, struct segment *segment, bool was_there);
 /* Does some reads of cursors that are ready and frees those that are done; true if more could be done at once. */
 bool pipeline_turn(struct pipeline *pipeline, uint64_t now_ms);
 /* Seals open batches and forgets back-off: what is here goes out now. */

@@ -65,7 +65,7 @@ static void adopt_known(void *arg, struct tail *tail)
 	struct slot *slot = arg;
 
 	if (tail->fd != -1)
-		pipeline_adopt(slot->pipeline, tail, tail->segment);
+		pipeline_adopt(slot->pipeline, tail, tail->segment, true);
 }
 
 /* Opens the slot's output under slot->next_conf; it reads what is known already. */
@@ -241,7 +241,7 @@ void roster_adopt(struct roster *roster, struct tail *tail, struct segment *segm
 
 	DL_FOREACH (roster->slots, slot)
 		if (slot->pipeline != NULL && !slot->is_leaving)
-			pipeline_adopt(slot->pipeline, tail, segment);
+			pipeline_adopt(slot->pipeline, tail, segment, tail->was_there);
 }
 
 void roster_flush(struct roster *roster)

@@ -22,6 +22,7 @@
 #define CONNECTION_SECONDS 10u
 #define BODY_BYTES         (64u << 20) /* /streams with some ten thousand files */
 #define BACKLOG            16
+#define HOST_BYTES         256
 
 struct admin {
 	unsigned magic;
@@ -120,38 +121,47 @@ static void on_timer(uv_timer_t *timer)
 
 /* ---- opening ------------------------------------------------------------------------------------------------------ */
 
-/* "address:port", "[address]:port", ":port" -> its two halves. */
-static int split(const char *listen, char *host, size_t host_size, const char **ret_port, struct err *err)
+/* "address:port", "[address]:port", ":port" -> its two halves. Returns NULL, or what is wrong. */
+static const char *split(const char *listen, char *host, size_t host_size, const char **ret_port)
 {
 	const char *colon = strrchr(listen, ':'), *start = listen;
 	size_t len;
 
-	if (colon == NULL || colon[1] == '\0' || strspn(colon + 1, "0123456789") != strlen(colon + 1))
-		return err_set(err, -EINVAL, "cannot listen on '%s': address:port expected", listen);
+	if (colon == NULL || colon[1] == '\0' || strspn(colon + 1, "0123456789") != strlen(colon + 1) || strlen(colon + 1) > 5 ||
+	    strtoul(colon + 1, NULL, 10) > 65535)
+		return "address:port expected, with a port of 0 to 65535";
 	len = (size_t)(colon - start);
 	if (len >= 2 && start[0] == '[' && start[len - 1] == ']') {
 		start++;
 		len -= 2;
 	} else if (memchr(start, ':', len) != NULL) {
-		return err_set(err, -EINVAL, "cannot listen on '%s': an IPv6 address stands in brackets", listen);
+		return "an IPv6 address stands in brackets";
 	}
 	if (len >= host_size)
-		return err_set(err, -EINVAL, "cannot listen on '%s': the address is too long", listen);
+		return "the address is too long";
 	memcpy(host, start, len);
 	host[len] = '\0';
 	*ret_port = colon + 1;
-	return 0;
+	return NULL;
+}
+
+const char *admin_check_listen(const char *listen)
+{
+	char host[HOST_BYTES];
+	const char *port;
+
+	return split(listen, host, sizeof host, &port);
 }
 
 static int open_socket(const char *listen_text, int *ret_fd, struct err *err)
 {
 	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *found = NULL;
-	char host[256];
-	const char *port = "0";
-	int status = split(listen_text, host, sizeof host, &port, err), fd, one = 1;
+	char host[HOST_BYTES];
+	const char *port = NULL, *complaint = split(listen_text, host, sizeof host, &port);
+	int status, fd, one = 1;
 
-	if (status != 0)
-		return status;
+	if (complaint != NULL)
+		return err_set(err, -EINVAL, "cannot listen on '%s': %s", listen_text, complaint);
 	status = getaddrinfo(host[0] != '\0' ? host : NULL, port, &hints, &found);
 	if (status != 0)
 		return err_set(err, -EINVAL, "cannot listen on '%s': %s", listen_text, gai_strerror(status));

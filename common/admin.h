@@ -18,6 +18,9 @@ struct admin_page {
 	int (*write)(void *arg, struct buf *body);
 };
 
+/* Is it an address that admin_open could take, as far as its text tells?  NULL = yes, else the complaint (static text). */
+const char *admin_check_listen(const char *listen);
+
 /* Listens on "address:port" ("127.0.0.1:9818", "[::1]:0", ":9818" = any address; port 0 = any free one).  pages ends with a path
  * of NULL, is borrowed until admin_close, and gets arg.  -EADDRINUSE tells a busy port apart. */
 int admin_open(struct admin **ret_admin, uv_loop_t *loop, const char *listen, const struct admin_page *pages, void *arg, struct err *err);
