@@ -435,7 +435,7 @@ static void watch_once(struct collector *collector, uint64_t now_ms)
 			log_info("pending: unfinished lines and records are left for the next run", "bytes=%" PRIu64, pending);
 		begin_drain(collector);
 	} else if (now_ms - collector->progress_ms >= collector->conf->collector.shutdown_timeout_ms) {
-		log_error("no acknowledgement within shutdown_timeout", "pending_bytes=%" PRIu64, roster_lag_bytes(&collector->roster));
+		log_error("no acknowledgement within shutdown_timeout", "unacknowledged_bytes=%" PRIu64, roster_lag_bytes(&collector->roster));
 		collector->exit_code = EX_UNAVAILABLE;
 		begin_close(collector);
 	}

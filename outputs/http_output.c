@@ -402,11 +402,20 @@ static bool needs_metadata(const char *text)
 	return needs;
 }
 
+static bool has_credentials(const char *url)
+{
+	const char *host = url != NULL ? strstr(url, "://") : NULL;
+
+	return host != NULL && memchr(host + 3, '@', strcspn(host + 3, "/?#")) != NULL;
+}
+
 static void check_options(const void *base, const struct ini_section *section, const char *section_name, struct ini_complaints *complaints)
 {
 	const struct http_options *options = base;
 
 	(void)section_name;
+	if (has_credentials(options->url)) /* they would show in the log, in /status and in --print-config */
+		complain(complaints, section, "url", "a URL may not hold credentials: use username and password_file");
 	if (options->username != NULL && options->password_file == NULL)
 		complain(complaints, section, "username", "username needs password_file");
 	if (options->username == NULL && options->password_file != NULL)
