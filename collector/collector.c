@@ -183,6 +183,8 @@ static void on_released(void *arg, struct tail *tail)
 
 	if (tail->segment != NULL && (tail->unlinked || tail->truncated))
 		checkpoint_forget(collector->checkpoint, tail->segment);
+	else if (tail->segment != NULL)
+		checkpoint_release(collector->checkpoint, tail->segment);
 	tail->segment = NULL;
 }
 

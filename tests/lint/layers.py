@@ -26,7 +26,7 @@ DOORS = {
     "zlib.h": ["collector/pack.c", "collector/gzip_file.c"],
     "cjson/*": ["common/kube_*.[ch]", "controller/*.c"],
     "cJSON.h": [],
-    "sqlite3.h": ["collector/checkpoint.c"],
+    "sqlite3.h": ["collector/checkpoint_db.c"],
     "ini.h": ["conf/ini.c"],
     "sys/inotify.h": ["collector/dirwatch.c"],
     "uthash.h": ["common/table.h"],

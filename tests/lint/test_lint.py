@@ -86,7 +86,7 @@ class Layers(Tree):
         self.expect(
             layers,
             "outputs/http_output.c:1: 'curl/curl.h' belongs behind common/http.c",
-            "outputs/http_output.c:2: 'sqlite3.h' belongs behind collector/checkpoint.c",
+            "outputs/http_output.c:2: 'sqlite3.h' belongs behind collector/checkpoint_db.c",
         )
 
     def test_a_circle_of_modules_is_found(self):
