@@ -1,6 +1,6 @@
-#!/bin/sh
+#!/bin/bash
 # Builds and tests drave on this machine: installs what is missing, then make check and make lint.
-set -eu
+set -euo pipefail
 
 root=$(cd "$(dirname "$0")" && pwd)
 
@@ -13,7 +13,8 @@ Installs what is missing from Debian's packages, builds into DIR (build/), runs 
 TESTs (tests/unit/test_cri, tests/flow/test_rotation.py ...) only these, and no lint. With CI=true nothing is skipped
 for a missing counterpart (Java, Maven, kcat): it fails. DRAVE_LONG=1 runs the long variants of the flow tests.
 
-A test's output is in DIR/TEST.log. Ends with 0 if all is well.
+Prints one line a test, the end of what failed, and the summary last. A test's output is in DIR/TEST.log, make's in
+DIR/check.log. Ends with 0 if all is well.
 END
 }
 
@@ -21,26 +22,41 @@ dir=$root/build options= lint=yes
 while [ $# -gt 0 ]; do
 	case $1 in
 	-h | --help) usage; exit 0 ;;
+	-d | -c) [ $# -ge 2 ] || { usage >&2; exit 64; } ;;&
 	-d) dir=$2; shift 2 ;;
 	-c) options=$2; shift 2 ;;
-	--no-lint) lint=no; shift ;;
+	--no-lint) lint=; shift ;;
 	-*) usage >&2; exit 64 ;;
 	*) break ;;
 	esac
 done
+[ $# = 0 ] || lint=
+
+# The end of what each failed test said; all that make said if it never came to testing.
+show_failures()
+{
+	if ! grep -q '^# TOTAL' check.log; then
+		tail -n 60 check.log
+		return
+	fi
+	sed -n -E 's/^(FAIL|ERROR|XPASS): //p' check.log | while read -r test; do
+		echo "---- $test, its end"
+		tail -n 60 "${test%.py}.log"
+	done
+}
 
 parts=build,test
-[ $lint = no ] || parts=$parts,lint
+[ -z "$lint" ] || parts=$parts,lint
 [ "${CI:-}" != true ] || parts=$parts,ci
-"$root/tools/build" -d "$dir" -p $parts -c "$options"
+"$root/tools/build" -d "$dir" -p "$parts" -c "$options"
 cd "$dir"
-if [ $# -gt 0 ]; then
-	exec make -s check TESTS="$*"
-fi
 echo "testing: make check in $dir" >&2
-make -s -j"$(nproc)" check || {
-	echo "---- the ends of what failed ----" >&2
-	grep -l -E '^(:test-result: (FAIL|ERROR))' $(find . -name '*.trs') | sed 's/trs$/log/' | xargs -r tail -n 40 >&2
-	exit 1
-}
-[ $lint = no ] || make -s lint
+tests=passed
+make -s -k -j"$(nproc)" check ${1+"TESTS=$*"} 2>&1 | tee check.log |
+	grep --line-buffered -E '^(PASS|SKIP|XFAIL|FAIL|XPASS|ERROR): ' || tests=failed
+[ $tests = passed ] || show_failures
+[ -z "$lint" ] || make -s lint || lint=failed
+# The last line: automake's summary, on one line.
+echo "$(basename "$dir"): tests $tests${lint:+, lint ${lint/yes/clean}}" \
+	$(grep -E '^# (TOTAL|PASS|SKIP|XFAIL|FAIL|XPASS|ERROR):' check.log || echo "(no test ran)")
+[ $tests = passed ] && [ "$lint" != failed ]

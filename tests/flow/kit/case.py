@@ -18,6 +18,7 @@ from kit.wait import until
 
 IS_LONG = os.environ.get("DRAVE_LONG") == "1"
 IS_CI = os.environ.get("CI") == "true"
+IS_SANITIZED = os.environ.get("DRAVE_SANITIZED") == "1"  # rates and sizes of memory mean nothing there
 NODE = "node-1"
 
 
