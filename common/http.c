@@ -50,6 +50,7 @@ struct http_request {
 	struct buf body;
 	size_t body_seen;
 	size_t head_seen;
+	bool head_is_whole;    /* the blank line behind the last head came: libcurl takes a head that is cut for a whole one */
 	int64_t retry_after_ms;
 	char error[CURL_ERROR_SIZE];
 	const char *own_error; /* why we ended it */
@@ -115,6 +116,10 @@ static size_t on_header(char *line, size_t size, size_t count, void *arg)
 		request->own_error = "the answer's head is too long";
 		return 0;
 	}
+	if (len >= 5 && memcmp(line, "HTTP/", 5) == 0)
+		request->head_is_whole = false; /* the first head, or the one behind an interim answer */
+	else if (len <= 2 && line[len - 1] == '\n')
+		request->head_is_whole = true;
 	if (len > sizeof name - 1 && strncasecmp(line, name, sizeof name - 1) == 0)
 		request->retry_after_ms =
 			http_parse_retry_after(line + sizeof name - 1, len - (sizeof name - 1), clock_wall_ns() / 1000000000);
@@ -181,22 +186,21 @@ static void end_request(struct http_request *request, CURLcode code)
 {
 	struct http_answer answer = {.retry_after_ms = request->retry_after_ms};
 	curl_off_t uploaded = 0;
-	long status = 0, connects = 0, head = 0;
-	double connected = 0;
+	long status = 0, head = 0;
 
 	(void)curl_easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &status);
 	(void)curl_easy_getinfo(request->easy, CURLINFO_SIZE_UPLOAD_T, &uploaded);
 	(void)curl_easy_getinfo(request->easy, CURLINFO_REQUEST_SIZE, &head);
-	(void)curl_easy_getinfo(request->easy, CURLINFO_NUM_CONNECTS, &connects);
-	(void)curl_easy_getinfo(request->easy, CURLINFO_CONNECT_TIME, &connected);
-	answer.connected = connects == 0 || connected > 0;
+	answer.connected = head > 0; /* something of the request was sent */
 	answer.bytes_sent = (uint64_t)uploaded + (uint64_t)head;
-	if (code == CURLE_OK && status > 0) {
+	if (code == CURLE_OK && status > 0 && request->head_is_whole) {
 		answer.status = (int)status;
 		answer.body = buf_text(&request->body);
 		answer.body_len = request->body.len;
 	} else if (request->own_error != NULL) {
 		answer.error = request->own_error;
+	} else if (code == CURLE_OK) {
+		answer.error = "the answer's head was cut";
 	} else {
 		answer.error = request->error[0] != '\0' ? request->error : curl_easy_strerror(code);
 	}
