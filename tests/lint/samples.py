@@ -1,12 +1,13 @@
 """The sample configuration and the option tables of the man pages are what the programs print from their option rows.
 
 The variable DRAVE_BUILD names the build directory; a program that is not built there is told and passed over, except under
-CI=true."""
+CI=true.  With --write (make samples) the files are brought up to date instead."""
 
 import difflib
 import os
 import re
 import subprocess
+import sys
 
 from house import main
 
@@ -73,5 +74,27 @@ def check(root):
         yield from compare(root, build, program, path, option, table_of)
 
 
+def write(root):
+    """Brings the files that are there up to date with the programs that are built."""
+    build = os.environ.get("DRAVE_BUILD", root)
+    for program, path, option in SAMPLES + TABLES:
+        full, binary = os.path.join(root, path), os.path.join(build, program)
+        text = printed(binary, option) if os.path.exists(full) and os.path.exists(binary) else None
+        if text is None:
+            continue
+        if option == "--print-man":
+            with open(full, encoding="utf-8") as file:
+                page = file.read()
+            match = TABLE.search(page)
+            if not match:
+                sys.exit(f"{path}:1: the lines 'begin options' and 'end options' are missing")
+            text = page[:match.start(1)] + text + page[match.end(1):]
+        with open(full, "w", encoding="utf-8") as file:
+            file.write(text)
+
+
 if __name__ == "__main__":
-    main("samples", check)
+    if "--write" in sys.argv:
+        write(sys.argv[1])
+    else:
+        main("samples", check)
