@@ -487,11 +487,25 @@ void pipeline_close(struct pipeline *pipeline, void (*closed)(void *arg), void *
 
 /* ---- seen from outside -------------------------------------------------------------------------------------------- */
 
+/* What the output itself says of why it does not deliver; SENT = nothing. */
+static struct answer output_trouble(const struct pipeline *pipeline)
+{
+	const struct shipper *shipper = &pipeline->shipper;
+	struct answer answer;
+
+	if (shipper->ops->trouble != NULL && shipper->output != NULL && shipper->ops->trouble(shipper->output, &answer))
+		return answer;
+	return (struct answer){.kind = ANSWER_SENT, .retry_after_ms = -1};
+}
+
 enum pipeline_health pipeline_health(const struct pipeline *pipeline)
 {
-	enum pipeline_health health = PIPELINE_OK;
+	enum answer_kind trouble = output_trouble(pipeline).kind;
+	enum pipeline_health health = trouble == ANSWER_SENT ? PIPELINE_OK : PIPELINE_RETRYING;
 	struct lane *lane, *next;
 
+	if (trouble == ANSWER_HOLD)
+		return PIPELINE_HELD;
 	HASH_ITER (hh, pipeline->shipper.lanes, lane, next) {
 		if (lane->held)
 			return PIPELINE_HELD;
@@ -589,6 +603,18 @@ static void write_lanes(const struct pipeline *pipeline, struct buf *out)
 	buf_add_text(out, "]");
 }
 
+static void write_trouble(const struct pipeline *pipeline, struct buf *out)
+{
+	struct answer trouble = output_trouble(pipeline);
+	const char *text = trouble.text != NULL ? trouble.text : trouble.reason;
+
+	buf_add_text(out, ",\"trouble\":");
+	if (trouble.kind == ANSWER_SENT)
+		buf_add_text(out, "null");
+	else
+		buf_add_json(out, text, strlen(text));
+}
+
 void pipeline_write_status(struct pipeline *pipeline, struct buf *out)
 {
 	static const char *const words[] = {[PIPELINE_OK] = "ok", [PIPELINE_RETRYING] = "retrying", [PIPELINE_HELD] = "held"};
@@ -607,6 +633,7 @@ void pipeline_write_status(struct pipeline *pipeline, struct buf *out)
 	buf_add_text(out, ",\"account\":");
 	write_account(&pipeline->account, out);
 	write_lanes(pipeline, out);
+	write_trouble(pipeline, out);
 	buf_add_text(out, ",\"detail\":{");
 	if (shipper->ops->status != NULL && shipper->output != NULL)
 		shipper->ops->status(shipper->output, out);

@@ -112,6 +112,9 @@ struct output_ops {
 	void (*close)(struct output *output);
 	/* Members of a JSON object (without braces) for /status, such as "\"brokers_up\":2"; may append nothing. */
 	void (*status)(const struct output *output, struct buf *out);
+	/* Does something keep it from delivering, although records wait for no answer but this (a library that goes on trying by itself)?  Then
+	 * *ret_answer says what: RETRY or HOLD, reason, text (borrowed until the loop's next turn).  May be NULL: answers tell it all. */
+	bool (*trouble)(const struct output *output, struct answer *ret_answer);
 };
 
 #define OUTPUT_TEMPLATES 34 /* a URL or topic, and up to 33 header values */
