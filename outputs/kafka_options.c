@@ -1,21 +1,40 @@
-/* What Kafka's section may say, and what of it goes together.  Everything else of librdkafka is reached by rdkafka.*, except what our promises rest on.
+/* Kafka's options.  What its section may say, what of it goes together, and which properties of librdkafka
+ * come of it.  Everything else of librdkafka is reached by rdkafka.*, except what our promises rest on.
  *
- * Stands beside kafka_output.c.  Also the pure decisions: verdicts on error codes, topic names, message times. */
+ * Stands beside the Kafka output.  Owns nothing.  Refuses a property that would make an acknowledgement mean
+ * less, let a message expire, or change the order. */
 #include "config.h"
-#include "outputs/kafka_output.h"
+#include "outputs/kafka_options.h"
 
-#include <librdkafka/rdkafka.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "common/log.h"
+#include "common/must.h"
+#include "outputs/kafka_verdict.h"
 #include "outputs/template.h"
 
+#define LOG_MODULE   "kafka"
 #define KAFKA(field) offsetof(struct kafka_options, field)
 
-const char *const kafka_acks_words[] = {"all", "1", NULL};
-const char *const kafka_partitioner_words[] = {
-	"murmur2_random", "murmur2", "consistent_random", "consistent", "random", "fnv1a_random", "fnv1a", NULL};
+#define MESSAGE_BYTES     1000000 /* message.max.bytes: librdkafka looks at key and value before compression */
+#define MESSAGE_OVERHEAD  1024    /* what else a message and its set have on the wire, generously */
+#define HEADER_OVERHEAD   16
+#define LONGEST_NAME      253        /* of a pod or a node; namespaces and containers have 63 at most */
+#define QUEUED_BYTES_EACH 512        /* librdkafka's own memory for a waiting message, roughly */
+#define LEVEL_MAX         12         /* of compression.level, for any codec */
+#define IDEMPOTENT_SINCE  0x020300ff /* before it, one possibly persisted error could make it fatal */
+#define SCRAM_SINCE       0x020601ff /* before it, the SCRAM nonce was one that Kafka 4 refuses */
+
 static const char *const payload_words[] = {"record", "batch", NULL};
 static const char *const timestamp_words[] = {"log", "ingest", NULL};
+static const char *const partitioner_words[] = {
+    "murmur2_random", "murmur2", "consistent_random", "consistent", "random", "fnv1a_random", "fnv1a", NULL};
+static const char *const mechanism_words[] = {
+    "none", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "GSSAPI", NULL};
 
 static const char *check_header(const char *text)
 {
@@ -26,237 +45,465 @@ static const char *check_header(const char *text)
 	return template_check(equals + 1);
 }
 
-const struct bind_row kafka_rows[] = {
-	{.key = "brokers", .kind = BIND_TEXT, .offset = KAFKA(brokers), .required = true, .help = "Bootstrap servers, host:port, several by comma."},
-	{.key = "topic", .kind = BIND_TEMPLATE, .offset = KAFKA(topic), .required = true, .check = template_check,
-		.help = "Topic, for instance logs.{namespace}.  Characters that a topic cannot have become _.  A missing topic holds its records."},
-	{.key = "fallback_topic", .kind = BIND_TEXT, .offset = KAFKA(fallback_topic),
-		.help = "Topic for records whose topic template cannot be filled (a label that a pod does not have)."},
-	{.key = "key", .kind = BIND_TEMPLATE, .offset = KAFKA(key), .check = template_check,
-		.help = "Message key.  Default: {namespace}/{pod}/{container}, so that the order of a container holds within its partition."},
-	{.key = "headers", .kind = BIND_LIST, .offset = KAFKA(headers), .check = check_header,
-		.help = "Message headers, name=template, several by comma."},
-	{.key = "payload", .kind = BIND_WORD, .offset = KAFKA(payload), .words = payload_words, .fallback = "record",
-		.help = "record: one message a record, compressed by record batches as Kafka does.  batch: one message carries a compressed frame of NDJSON, with the "
-			"headers content-encoding and content-type."},
-	{.key = "acks", .kind = BIND_WORD, .offset = KAFKA(acks), .words = kafka_acks_words, .fallback = "all",
-		.help = "all: every in-sync replica has it.  1: the leader alone, which may lose what it acknowledged."},
-	{.key = "linger", .kind = BIND_DURATION, .offset = KAFKA(linger_ms), .fallback = "5ms", .max = 60000,
-		.help = "How long librdkafka gathers messages into one request."},
-	{.key = "partitioner", .kind = BIND_WORD, .offset = KAFKA(partitioner), .words = kafka_partitioner_words, .fallback = "murmur2_random",
-		.help = "How a key chooses its partition; murmur2_random does as Java producers do."},
-	{.key = "timestamp", .kind = BIND_WORD, .offset = KAFKA(timestamp), .words = timestamp_words, .fallback = "log",
-		.help = "Time of a message: that of the log line, or that of sending.  A log time more than an hour ahead becomes the time of sending."},
-	{.key = "tls", .kind = BIND_BOOL, .offset = KAFKA(tls), .fallback = "off", .help = "TLS to the brokers; certificates are verified."},
-	{.key = "ca_file", .kind = BIND_FILE, .offset = KAFKA(ca_file), .help = "Authorities that the brokers' certificates are verified with.  Default: the system's."},
-	{.key = "cert_file", .kind = BIND_FILE, .offset = KAFKA(cert_file), .help = "Client certificate (PEM)."},
-	{.key = "key_file", .kind = BIND_SECRET_FILE, .offset = KAFKA(key_file), .help = "Its key (PEM)."},
-	{.key = "sasl_mechanism", .kind = BIND_TEXT, .offset = KAFKA(sasl_mechanism), .help = "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or another that librdkafka knows."},
-	{.key = "username", .kind = BIND_TEXT, .offset = KAFKA(username), .help = "SASL user."},
-	{.key = "password_file", .kind = BIND_SECRET_FILE, .offset = KAFKA(password_file),
-		.help = "File with the SASL password; read again when authentication fails."},
-	{.key = "retry_backoff", .kind = BIND_DURATION_RANGE, .offset = KAFKA(retry_backoff), .fallback = "1s..60s", .min = 1, .max = 3600000,
-		.help = "Shortest and longest wait before messages that failed are produced again; librdkafka's own retries come first."},
-	{.key = "rdkafka.", .kind = BIND_PREFIX, .offset = KAFKA(rdkafka), .secret = true,
-		.help = "Any other property of librdkafka, as rdkafka.socket.keepalive.enable = true."},
-	{.key = NULL},
-};
-
-/* ---- what goes together ------------------------------------------------------------------------------------------- */
-
-/* Properties that this program's promises rest on. */
-static const struct {
-	const char *name;
-	const char *instead;
-} ours[] = {
-	{"bootstrap.servers", "use brokers"},
-	{"metadata.broker.list", "use brokers"},
-	{"acks", "use acks"},
-	{"request.required.acks", "use acks"},
-	{"linger.ms", "use linger"},
-	{"queue.buffering.max.ms", "use linger"},
-	{"partitioner", "use partitioner"},
-	{"compression.type", "use compression"},
-	{"compression.codec", "use compression"},
-	{"compression.level", "use compression_level"},
-	{"security.protocol", "use tls and sasl_mechanism"},
-	{"sasl.mechanism", "use sasl_mechanism"},
-	{"sasl.mechanisms", "use sasl_mechanism"},
-	{"sasl.username", "use username"},
-	{"sasl.password", "use password_file"},
-	{"ssl.ca.location", "use ca_file"},
-	{"ssl.certificate.location", "use cert_file"},
-	{"ssl.key.location", "use key_file"},
-	{"message.timeout.ms", "nothing is ever given up here: it is 0"},
-	{"delivery.timeout.ms", "nothing is ever given up here: it is 0"},
-	{"enable.idempotence", "it is on where this librdkafka does it right"},
-	{"max.in.flight", "the order of a container rests on it"},
-	{"max.in.flight.requests.per.connection", "the order of a container rests on it"},
-	{"delivery.report.only.error", "acknowledgements rest on it"},
-	{"transactional.id", "transactions are not used"},
-	{"message.max.bytes", "records are cut to fit 1,000,000 bytes"},
-	{"queue.buffering.max.kbytes", "memory_limit bounds it"},
-	{"log.queue", "it is on"},
-};
-
-static void complain(struct ini_complaints *complaints, const struct ini_section *section, const char *key, const char *text)
+static const char *check_acks(const char *text)
 {
-	ini_error(complaints, section != NULL ? bind_place(section, key) : (struct ini_place){"(defaults)", 0}, "%s", text);
+	if (strcmp(text, "0") == 0)
+		return "with 0 nobody answers, so nothing would ever be known to have arrived; use all";
+	return strcmp(text, "all") == 0 || strcmp(text, "1") == 0 ? NULL : "must be all or 1";
 }
 
-static void check_property(const char *item, const struct ini_section *section, struct ini_complaints *complaints)
+static const char *check_topic(const char *text)
+{
+	return kafka_topic_is_legal(text) ? NULL : "a topic has 1 to 249 characters of a-z A-Z 0-9 . _ -";
+}
+
+const struct bind_row kafka_rows[] = {
+    {.key = "brokers",
+	.kind = BIND_TEXT,
+	.offset = KAFKA(brokers),
+	.required = true,
+	.help = "Bootstrap servers, host:port, several by comma."},
+    {.key = "topic",
+	.kind = BIND_TEMPLATE,
+	.offset = KAFKA(topic),
+	.required = true,
+	.check = template_check,
+	.help = "Topic, for instance logs.{namespace}.  What a topic's name cannot have becomes _.  While a "
+		"topic does not exist its "
+		"records are held, not dropped."},
+    {.key = "fallback_topic",
+	.kind = BIND_TEXT,
+	.offset = KAFKA(fallback_topic),
+	.check = check_topic,
+	.help = "Topic of records for which the template cannot be filled (a label that the pod does not "
+		"have).  Not for missing topics."},
+    {.key = "key",
+	.kind = BIND_TEMPLATE,
+	.offset = KAFKA(key),
+	.check = template_check,
+	.help = "Message key.  Default: " KAFKA_STREAM_KEY
+		", so that a container stays in one partition and in order.  payload = batch "
+		"uses {node}/LANE and takes no other."},
+    {.key = "headers",
+	.kind = BIND_LIST,
+	.offset = KAFKA(headers),
+	.check = check_header,
+	.help = "Message headers, name=template, several by comma, 32 at most."},
+    {.key = "payload",
+	.kind = BIND_WORD,
+	.offset = KAFKA(payload),
+	.words = payload_words,
+	.fallback = "record",
+	.help = "record: one message a record, compressed by librdkafka as all Kafka clients know it.  "
+		"batch: one message carries a batch, "
+		"newline-delimited JSON compressed as a whole, with the headers content-type and "
+		"content-encoding; faster, for consumers that know it."},
+    {.key = "acks",
+	.kind = BIND_TEXT,
+	.offset = KAFKA(acks),
+	.fallback = "all",
+	.check = check_acks,
+	.help = "all: a record counts as delivered when every in-sync replica has it.  1: when the leader "
+		"has it, who may then be lost with it."},
+    {.key = "linger",
+	.kind = BIND_DURATION,
+	.offset = KAFKA(linger_ms),
+	.fallback = "5ms",
+	.max = 60000,
+	.help = "How long librdkafka waits for more messages to share a request."},
+    {.key = "partitioner",
+	.kind = BIND_WORD,
+	.offset = KAFKA(partitioner),
+	.words = partitioner_words,
+	.fallback = "murmur2_random",
+	.help = "How a key chooses its partition; murmur2_random is what Java producers do."},
+    {.key = "timestamp",
+	.kind = BIND_WORD,
+	.offset = KAFKA(timestamp),
+	.words = timestamp_words,
+	.fallback = "log",
+	.help = "A message's time: of the log line, or of sending.  A log time more than an hour ahead, "
+		"which Kafka 4 refuses, becomes "
+		"the time of sending and is counted."},
+    {.key = "tls",
+	.kind = BIND_BOOL,
+	.offset = KAFKA(tls),
+	.fallback = "off",
+	.help = "TLS to the brokers, their certificates verified."},
+    {.key = "ca_file",
+	.kind = BIND_FILE,
+	.offset = KAFKA(ca_file),
+	.help = "Authorities that the brokers' certificates are verified with.  Default: the system's."},
+    {.key = "cert_file", .kind = BIND_FILE, .offset = KAFKA(cert_file), .help = "Client certificate (PEM)."},
+    {.key = "key_file", .kind = BIND_SECRET_FILE, .offset = KAFKA(key_file), .help = "Its key (PEM)."},
+    {.key = "sasl_mechanism",
+	.kind = BIND_WORD,
+	.offset = KAFKA(sasl_mechanism),
+	.words = mechanism_words,
+	.fallback = "none",
+	.later = "OAUTHBEARER,GSSAPI",
+	.help = "How to log in at the brokers."},
+    {.key = "username", .kind = BIND_TEXT, .offset = KAFKA(username), .help = "User to log in as."},
+    {.key = "password_file",
+	.kind = BIND_SECRET_FILE,
+	.offset = KAFKA(password_file),
+	.help = "File with the password; it and the certificates are looked at again when a broker does not "
+		"let us in."},
+    {.key = "rdkafka.",
+	.kind = BIND_PREFIX,
+	.offset = KAFKA(rdkafka),
+	.secret = true,
+	.help = "Any other property of librdkafka, as rdkafka.socket.timeout.ms = 20000."},
+    {.key = NULL},
+};
+
+/* ---- what goes together
+ * ------------------------------------------------------------------------------------------- */
+
+/* Properties that are not to be had by rdkafka.*, and why. */
+static const struct {
+	const char *name;
+	const char *why;
+} ours[] = {
+    {"bootstrap.servers", "use brokers"},
+    {"metadata.broker.list", "use brokers"},
+    {"acks", "use acks"},
+    {"request.required.acks", "use acks"},
+    {"linger.ms", "use linger"},
+    {"queue.buffering.max.ms", "use linger"},
+    {"partitioner", "use partitioner"},
+    {"compression.type", "use compression"},
+    {"compression.codec", "use compression"},
+    {"compression.level", "use compression_level"},
+    {"security.protocol", "use tls and sasl_mechanism"},
+    {"sasl.mechanism", "use sasl_mechanism"},
+    {"sasl.mechanisms", "use sasl_mechanism"},
+    {"sasl.username", "use username"},
+    {"sasl.password", "use password_file"},
+    {"ssl.ca.location", "use ca_file"},
+    {"ssl.certificate.location", "use cert_file"},
+    {"ssl.key.location", "use key_file"},
+    {"message.timeout.ms", "it is 0: a message that expired would be a lost one"},
+    {"delivery.timeout.ms", "it is 0: a message that expired would be a lost one"},
+    {"enable.idempotence", "it is on where this librdkafka does it right"},
+    {"max.in.flight", "the order within a container rests on it"},
+    {"max.in.flight.requests.per.connection", "the order within a container rests on it"},
+    {"delivery.report.only.error", "a delivery report is what acknowledges a record"},
+    {"transactional.id", "transactions are not used"},
+    {"message.max.bytes", "records are cut to fit 1,000,000 bytes"},
+    {"queue.buffering.max.kbytes", "memory_limit bounds the queue"},
+    {"log.queue", "log lines come through the loop"},
+    {"plugin.library.paths", "a plug-in could change or drop messages"},
+};
+
+static struct ini_place place_of(const struct ini_section *section, const char *key)
+{
+	return section != NULL ? bind_place(section, key) : (struct ini_place){"(defaults)", 0};
+}
+
+static void check_property(
+    const char *item, const struct ini_section *section, struct ini_complaints *complaints)
 {
 	const char *equals = strchr(item, '=');
-	char name[128], key[160], why[512];
-	rd_kafka_conf_t *conf;
+	char *name = xstrndup(item, (size_t)(equals - item)), *key = xasprintf("rdkafka.%s", name);
+	struct ini_place place = place_of(section, key);
+	rd_kafka_conf_t *conf = rd_kafka_conf_new();
+	const char *why = NULL;
+	char text[512];
 
-	if (equals == NULL || (size_t)(equals - item) >= sizeof name)
-		return;
-	memcpy(name, item, (size_t)(equals - item));
-	name[equals - item] = '\0';
-	snprintf(key, sizeof key, "rdkafka.%s", name);
-	for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++) {
-		if (strcmp(name, ours[i].name) == 0) {
-			ini_error(complaints, bind_place(section, key), "rdkafka.%s cannot be set: %s", name, ours[i].instead);
-			return;
+	for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++)
+		if (strcmp(name, ours[i].name) == 0)
+			why = ours[i].why;
+	if (why != NULL) {
+		ini_error(complaints, place, "%s cannot be set: %s", key, why);
+	} else {
+		switch (rd_kafka_conf_set(conf, name, equals + 1, text, sizeof text)) {
+		case RD_KAFKA_CONF_UNKNOWN:
+			ini_error(complaints, place, "%s: '%s' is not known to librdkafka %s", key, name,
+			    rd_kafka_version_str());
+			break;
+		case RD_KAFKA_CONF_INVALID: ini_error(complaints, place, "%s: %s", key, text); break;
+		case RD_KAFKA_CONF_OK: break;
 		}
 	}
-	conf = rd_kafka_conf_new();
-	switch (rd_kafka_conf_set(conf, name, equals + 1, why, sizeof why)) {
-	case RD_KAFKA_CONF_UNKNOWN:
-		ini_error(complaints, bind_place(section, key), "rdkafka.%s is not known to librdkafka %s", name, rd_kafka_version_str());
-		break;
-	case RD_KAFKA_CONF_INVALID: ini_error(complaints, bind_place(section, key), "rdkafka.%s: %s", name, why); break;
-	case RD_KAFKA_CONF_OK: break;
-	}
 	rd_kafka_conf_destroy(conf);
+	free(key);
+	free(name);
+}
+
+/* Does the template become the same for all containers of a node, at any time? */
+static bool is_node_wide(const char *text)
+{
+	static const struct origin one = {"a", "a", "a", "a", "node"}, other = {"b", "b", "b", "b", "node"};
+	struct template *template = template_new(text);
+	struct buf expansions[2];
+	bool is_same;
+
+	buf_init(&expansions[0], BUFSIZ);
+	buf_init(&expansions[1], BUFSIZ);
+	is_same = !template_needs_stream(template) && !template_needs_time(template) &&
+		  template_expand(template, &one, RECORD_STDOUT, 0, &expansions[0]) &&
+		  template_expand(template, &other, RECORD_STDOUT, 0, &expansions[1]) &&
+		  strcmp(buf_text(&expansions[0]), buf_text(&expansions[1])) == 0;
+	buf_release(&expansions[0]);
+	buf_release(&expansions[1]);
+	template_free(template);
+	return is_same;
 }
 
 static bool needs_metadata(const char *text)
 {
-	struct template *template;
-	bool needs;
+	struct template *template = text != NULL ? template_new(text) : NULL;
+	bool needs = template != NULL && template_needs_metadata(template);
 
-	if (text == NULL || template_check(text) != NULL)
-		return false;
-	template = template_new(text);
-	needs = template_needs_metadata(template);
 	template_free(template);
 	return needs;
 }
 
-static void check_templates(const struct kafka_options *options, const struct ini_section *section, struct ini_complaints *complaints)
+static void check_templates(
+    const struct kafka_options *options, const struct ini_section *section, struct ini_complaints *complaints)
 {
-	static const char later[] = "{label:...} and {annotation:...} need metadata_source, which is none in this version";
+	static const char later[] =
+	    "{label:...} and {annotation:...} need metadata_source, which is none in this version";
+	bool is_batch = options->payload == KAFKA_PAYLOAD_BATCH;
 
 	if (needs_metadata(options->topic) && options->fallback_topic == NULL)
-		complain(complaints, section, "topic", "a topic with {label:...} or {annotation:...} needs fallback_topic");
-	if (needs_metadata(options->key))
-		complain(complaints, section, "key", later);
-	for (size_t i = 0; i < options->headers.count; i++)
-		if (strchr(options->headers.items[i], '=') != NULL && needs_metadata(strchr(options->headers.items[i], '=') + 1))
-			complain(complaints, section, "headers", later);
-	if (options->fallback_topic != NULL) {
-		char name[250];
+		ini_error(complaints, place_of(section, "topic"), "%s; fallback_topic would take the records",
+		    later);
+	if (is_batch && options->key != NULL)
+		ini_error(complaints, place_of(section, "key"),
+		    "payload = batch takes no key: a message has records of several containers");
+	else if (needs_metadata(options->key))
+		ini_error(complaints, place_of(section, "key"), "%s", later);
+	if (options->headers.count > KAFKA_HEADERS_MAX)
+		ini_error(complaints, place_of(section, "headers"), "there are more than %d headers",
+		    KAFKA_HEADERS_MAX);
+	for (size_t i = 0; i < options->headers.count; i++) {
+		const char *template = strchr(options->headers.items[i], '=') + 1;
 
-		kafka_topic_name(options->fallback_topic, name);
-		if (strcmp(name, options->fallback_topic) != 0)
-			complain(complaints, section, "fallback_topic", "a topic has 1 to 249 characters of a-z A-Z 0-9 . _ -");
+		if (needs_metadata(template))
+			ini_error(complaints, place_of(section, "headers"), "%s", later);
+		else if (is_batch && !is_node_wide(template))
+			ini_error(complaints, place_of(section, "headers"),
+			    "'%s' differs within a message: payload = batch takes {node} and plain text only",
+			    options->headers.items[i]);
 	}
 }
 
-void kafka_check(const void *base, const struct ini_section *section, const char *section_name, struct ini_complaints *complaints)
+static void check_security(
+    const struct kafka_options *options, const struct ini_section *section, struct ini_complaints *complaints)
+{
+	const char *login = options->username != NULL ? "username" : "password_file";
+	const char *certificate = options->ca_file != NULL     ? "ca_file"
+				  : options->cert_file != NULL ? "cert_file"
+							       : "key_file";
+
+	if (options->sasl_mechanism != 0 && (options->username == NULL || options->password_file == NULL))
+		ini_error(complaints, place_of(section, "sasl_mechanism"),
+		    "sasl_mechanism needs username and password_file");
+	if (options->sasl_mechanism == 0 && (options->username != NULL || options->password_file != NULL))
+		ini_error(complaints, place_of(section, login), "%s needs sasl_mechanism", login);
+	if (!options->tls &&
+	    (options->ca_file != NULL || options->cert_file != NULL || options->key_file != NULL))
+		ini_error(complaints, place_of(section, certificate), "%s needs tls = on", certificate);
+	if ((options->cert_file != NULL) != (options->key_file != NULL))
+		ini_error(complaints,
+		    place_of(section, options->cert_file != NULL ? "cert_file" : "key_file"),
+		    "cert_file and key_file need each other");
+}
+
+void kafka_options_check(const void *base, const struct ini_section *section, const char *section_name,
+    struct ini_complaints *complaints)
 {
 	const struct kafka_options *options = base;
 
 	(void)section_name;
-	if (options->payload == KAFKA_BATCH && options->key != NULL)
-		complain(complaints, section, "key", "payload = batch uses the key {node}/{lane}: a message has records of several containers");
-	if (options->payload == KAFKA_BATCH && options->headers.count != 0)
-		complain(complaints, section, "headers", "payload = batch has headers of its own: a message has records of several containers");
-	if (options->sasl_mechanism != NULL && strcmp(options->sasl_mechanism, "GSSAPI") != 0 && strcmp(options->sasl_mechanism, "OAUTHBEARER") != 0 &&
-	    (options->username == NULL || options->password_file == NULL))
-		complain(complaints, section, "sasl_mechanism", "sasl_mechanism needs username and password_file");
-	if (options->sasl_mechanism == NULL && (options->username != NULL || options->password_file != NULL))
-		complain(complaints, section, options->username != NULL ? "username" : "password_file", "username and password_file need sasl_mechanism");
-	if (!options->tls && (options->ca_file != NULL || options->cert_file != NULL || options->key_file != NULL))
-		complain(complaints, section, options->ca_file != NULL ? "ca_file" : options->cert_file != NULL ? "cert_file" : "key_file",
-			"certificates need tls = on");
-	if ((options->cert_file != NULL) != (options->key_file != NULL))
-		complain(complaints, section, options->cert_file != NULL ? "cert_file" : "key_file", "cert_file and key_file need each other");
+	check_templates(options, section, complaints);
+	check_security(options, section, complaints);
 	for (size_t i = 0; i < options->rdkafka.count; i++)
 		check_property(options->rdkafka.items[i], section, complaints);
-	check_templates(options, section, complaints);
 }
 
-/* ---- pure decisions ----------------------------------------------------------------------------------------------- */
+/* ---- how long a record may be
+ * ------------------------------------------------------------------------------------- */
 
-struct answer kafka_verdict(int code)
+/* Bytes of the template's expansion for the longest names that Kubernetes has. */
+static size_t longest_expansion(const char *text)
 {
-	struct answer answer = {.kind = ANSWER_RETRY, .reason = "transport", .retry_after_ms = -1};
+	char label[64], name[LONGEST_NAME + 1];
+	const struct origin origin = {
+	    .namespace_name = label, .pod = name, .uid = label, .container = label, .node = name};
+	struct template *template = template_new(text);
+	struct buf out;
+	size_t len;
 
-	switch (code) {
-	case RD_KAFKA_RESP_ERR_NO_ERROR: answer = (struct answer){.kind = ANSWER_SENT, .reason = "sent", .retry_after_ms = -1}; break;
-	case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
-		answer.kind = ANSWER_REJECTED;
-		answer.reason = "too_large";
-		break;
-	case RD_KAFKA_RESP_ERR_INVALID_MSG:
-	case RD_KAFKA_RESP_ERR_INVALID_RECORD:
-	case RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP:
-	case RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE:
-		answer.kind = ANSWER_REJECTED;
-		answer.reason = "invalid";
-		break;
-	case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
-	case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
-	case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
-	case RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
-	case RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
-	case RD_KAFKA_RESP_ERR__AUTHENTICATION:
-		answer.kind = ANSWER_HOLD;
-		answer.reason = "unauthorized";
-		break;
-	case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
-	case RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION:
-	case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
-	case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
-		answer.kind = ANSWER_HOLD;
-		answer.reason = "unknown_topic";
-		break;
-	case RD_KAFKA_RESP_ERR_UNSUPPORTED_COMPRESSION_TYPE:
-	case RD_KAFKA_RESP_ERR_UNSUPPORTED_FOR_MESSAGE_FORMAT:
-	case RD_KAFKA_RESP_ERR_POLICY_VIOLATION:
-	case RD_KAFKA_RESP_ERR_INVALID_REQUIRED_ACKS:
-		answer.kind = ANSWER_HOLD;
-		answer.reason = "refused";
-		break;
-	case RD_KAFKA_RESP_ERR__PURGE_QUEUE:
-	case RD_KAFKA_RESP_ERR__PURGE_INFLIGHT: answer.reason = "stopped"; break;
-	default: break; /* whatever else may pass */
+	memset(label, 'x', sizeof label - 1);
+	memset(name, 'x', sizeof name - 1);
+	label[sizeof label - 1] = name[sizeof name - 1] = '\0';
+	buf_init(&out, MESSAGE_BYTES);
+	(void)template_expand(
+	    template, &origin, RECORD_UNKNOWN, 0, &out); /* what cannot be filled is left out */
+	len = out.len;
+	buf_release(&out);
+	template_free(template);
+	return len;
+}
+
+size_t kafka_options_record_limit(const void *base)
+{
+	const struct kafka_options *options = base;
+	size_t taken =
+	    MESSAGE_OVERHEAD + longest_expansion(options->key != NULL ? options->key : KAFKA_STREAM_KEY);
+
+	for (size_t i = 0; i < options->headers.count; i++) {
+		const char *equals = strchr(options->headers.items[i], '=');
+
+		taken += (size_t)(equals - options->headers.items[i]) + longest_expansion(equals + 1) +
+			 HEADER_OVERHEAD;
 	}
-	return answer;
+	if (options->payload == KAFKA_PAYLOAD_BATCH)
+		taken +=
+		    MESSAGE_BYTES / 128; /* bytes that no codec can make smaller come out a little longer */
+	return taken < MESSAGE_BYTES / 2 ? MESSAGE_BYTES - taken : MESSAGE_BYTES / 2;
 }
 
-void kafka_topic_name(const char *expansion, char out[250])
+/* ---- librdkafka's configuration
+ * ----------------------------------------------------------------------------------- */
+
+struct setup {
+	rd_kafka_conf_t *conf;
+	struct err *err;
+	int status;
+};
+
+static void set(struct setup *setup, const char *name, const char *value)
 {
-	size_t len = 0;
+	char text[ERR_TEXT_BYTES / 2];
 
-	for (; expansion[len] != '\0' && len < 249; len++) {
-		char c = expansion[len];
-		bool legal = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+	if (setup->status != 0 || value == NULL)
+		return;
+	if (rd_kafka_conf_set(setup->conf, name, value, text, sizeof text) != RD_KAFKA_CONF_OK)
+		setup->status = err_set(
+		    setup->err, -EINVAL, "librdkafka %s refuses %s: %s", rd_kafka_version_str(), name, text);
+}
 
-		out[len] = legal ? c : '_';
+static void set_number(struct setup *setup, const char *name, uint64_t value)
+{
+	char text[32];
+
+	(void)snprintf(text, sizeof text, "%" PRIu64, value);
+	set(setup, name, text);
+}
+
+/* What rdkafka.* may change. */
+static void set_defaults(struct setup *setup, const struct output_env *env)
+{
+	uint64_t messages = env->memory_limit / QUEUED_BYTES_EACH;
+
+	set(setup, "client.id", env->node_name);
+	set(setup, "socket.keepalive.enable", "true");
+	set(setup, "log.connection.close", "false"); /* brokers close idle connections all day */
+	set(setup, "statistics.interval.ms", "5000");
+	set(setup, "reconnect.backoff.max.ms", "5000");
+	set(setup, "topic.metadata.propagation.max.ms", "5000"); /* how soon a missing topic is told */
+	set(setup, "topic.metadata.refresh.interval.ms",
+	    "30000"); /* how soon rights to write, once given, are noticed */
+	set_number(setup, "queue.buffering.max.messages",
+	    messages < 1000       ? 1000
+	    : messages < 10000000 ? messages
+				  : 10000000);
+}
+
+static void set_others(struct setup *setup, const struct bind_list *list)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		const char *equals = strchr(list->items[i], '=');
+		char *name = xstrndup(list->items[i], (size_t)(equals - list->items[i]));
+
+		set(setup, name, equals + 1);
+		free(name);
 	}
-	if (len == 0 || (out[0] == '.' && (len == 1 || (len == 2 && out[1] == '.'))))
-		out[len++] = '_';
-	out[len] = '\0';
 }
 
-int64_t kafka_message_time(int64_t log_ns, int64_t now_ms, bool *ret_clamped)
+static void set_promises(struct setup *setup, const struct kafka_options *options)
 {
-	int64_t log_ms = log_ns / 1000000;
+	bool idempotent =
+	    strcmp(options->acks, "all") == 0 && (unsigned)rd_kafka_version() >= IDEMPOTENT_SINCE;
 
-	*ret_clamped = log_ms > now_ms + 3600000;
-	return *ret_clamped ? now_ms : log_ms;
+	set(setup, "acks", options->acks);
+	set(setup, "enable.idempotence", idempotent ? "true" : "false");
+	set(setup, "max.in.flight",
+	    idempotent ? "5" : "1"); /* more would change the order when a request is repeated */
+	set(setup, "message.timeout.ms", "0");
+	set(setup, "log.queue", "true");
+}
+
+static void set_sizes(struct setup *setup, const struct kafka_options *options, const struct output_env *env)
+{
+	bool compresses = options->payload == KAFKA_PAYLOAD_RECORD && strcmp(env->compression, "none") != 0;
+	uint64_t kbytes = env->memory_limit / 1024;
+
+	set_number(setup, "message.max.bytes", MESSAGE_BYTES);
+	set_number(setup, "linger.ms", options->linger_ms);
+	set_number(setup, "queue.buffering.max.kbytes",
+	    kbytes < 1           ? 1
+	    : kbytes < INT32_MAX ? kbytes
+				 : INT32_MAX);
+	set(setup, "partitioner", partitioner_words[options->partitioner]);
+	set(setup, "compression.type", compresses ? env->compression : "none");
+	if (compresses)
+		set_number(setup, "compression.level",
+		    env->compression_level < LEVEL_MAX ? (uint64_t)env->compression_level : LEVEL_MAX);
+}
+
+static void set_security(struct setup *setup, const struct kafka_options *options, const char *password)
+{
+	bool sasl = options->sasl_mechanism != 0;
+
+	set(setup, "security.protocol",
+	    options->tls ? (sasl ? "sasl_ssl" : "ssl") : (sasl ? "sasl_plaintext" : "plaintext"));
+	set(setup, "ssl.ca.location", options->ca_file);
+	set(setup, "ssl.certificate.location", options->cert_file);
+	set(setup, "ssl.key.location", options->key_file);
+	if (sasl) {
+		set(setup, "sasl.mechanism", mechanism_words[options->sasl_mechanism]);
+		set(setup, "sasl.username", options->username);
+		set(setup, "sasl.password", password);
+	}
+}
+
+rd_kafka_conf_t *kafka_options_conf(
+    const struct kafka_options *options, const struct output_env *env, const char *password, struct err *err)
+{
+	struct setup setup = {rd_kafka_conf_new(), err, 0};
+
+	set_defaults(&setup, env);
+	set_others(&setup, &options->rdkafka);
+	set(&setup, "bootstrap.servers", options->brokers);
+	set_promises(&setup, options);
+	set_sizes(&setup, options, env);
+	set_security(&setup, options, password);
+	if (setup.status == 0)
+		return setup.conf;
+	rd_kafka_conf_destroy(setup.conf);
+	return NULL;
+}
+
+void kafka_options_warn(const struct kafka_options *options, const struct output_env *env)
+{
+	const char *mechanism = mechanism_words[options->sasl_mechanism];
+
+	if (strncmp(mechanism, "SCRAM", 5) == 0 && (unsigned)rd_kafka_version() < SCRAM_SINCE)
+		log_warn("SCRAM of this librdkafka does not work with Kafka 4; use librdkafka 2.6.1 or newer "
+			 "(the image has it), or PLAIN over TLS",
+		    "output=%s librdkafka=%s", env->name, rd_kafka_version_str());
+	if (strcmp(mechanism, "PLAIN") == 0 && !options->tls)
+		log_warn("the password goes over the network as it is; use tls = on", "output=%s", env->name);
+	if (strcmp(options->acks, "1") == 0)
+		log_warn(
+		    "acks = 1: records that only the leader has count as delivered, and are lost with it",
+		    "output=%s", env->name);
+	if (options->payload == KAFKA_PAYLOAD_RECORD && env->compression_level > LEVEL_MAX)
+		log_warn("librdkafka compresses at level 12 at most", "output=%s compression_level=%d",
+		    env->name, env->compression_level);
 }

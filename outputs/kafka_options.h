@@ -1,0 +1,54 @@
+/* The keys of [output:NAME] with type = kafka, and what they become in librdkafka. */
+#ifndef DRAVE_OUTPUTS_KAFKA_OPTIONS_H
+#define DRAVE_OUTPUTS_KAFKA_OPTIONS_H
+
+#include <librdkafka/rdkafka.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/err.h"
+#include "conf/bind.h"
+#include "outputs/output.h"
+
+enum kafka_payload { KAFKA_PAYLOAD_RECORD, KAFKA_PAYLOAD_BATCH };
+enum kafka_timestamp { KAFKA_TIMESTAMP_LOG, KAFKA_TIMESTAMP_INGEST };
+
+#define KAFKA_HEADERS_MAX 32
+#define KAFKA_STREAM_KEY  "{namespace}/{pod}/{container}" /* what key is unless it is given */
+
+struct kafka_options {
+	char *brokers;
+	char *topic; /* template */
+	char *fallback_topic;
+	char *key;                /* template; NULL: the default of the payload */
+	struct bind_list headers; /* "name=template" */
+	int payload;              /* enum kafka_payload */
+	char *acks;
+	uint64_t linger_ms;
+	int partitioner;
+	int timestamp; /* enum kafka_timestamp */
+	bool tls;
+	char *ca_file, *cert_file, *key_file;
+	int sasl_mechanism; /* 0 = none */
+	char *username, *password_file;
+	struct bind_list rdkafka; /* "property=value" */
+};
+
+extern const struct bind_row kafka_rows[];
+
+/* output_ops.check: judges keys together, and asks librdkafka about each rdkafka.* key. */
+void kafka_options_check(const void *options, const struct ini_section *section, const char *section_name,
+    struct ini_complaints *complaints);
+/* output_ops.record_limit: what librdkafka takes as one message, less the longest key and headers that the
+ * templates can become. */
+size_t kafka_options_record_limit(const void *options);
+
+/* librdkafka's configuration, the caller's to hand to rd_kafka_new or to destroy; password may be NULL.  NULL
+ * with err filled if librdkafka refuses a property. */
+rd_kafka_conf_t *kafka_options_conf(
+    const struct kafka_options *options, const struct output_env *env, const char *password, struct err *err);
+/* Says in the log what this library cannot do and what these options give up; once, at start. */
+void kafka_options_warn(const struct kafka_options *options, const struct output_env *env);
+
+#endif
