@@ -39,7 +39,7 @@ static struct cursor *cursor_of_reader(const struct tail_reader *reader)
 
 void cursor_make_ready(struct cursor *cursor)
 {
-	if (cursor->is_ready || cursor->is_gone)
+	if (cursor->is_ready || cursor->is_parked || cursor->is_gone)
 		return;
 	cursor->is_ready = true;
 	DL_APPEND2(cursor->env->ready, cursor, ready_prev, ready_next);
@@ -52,6 +52,29 @@ void cursor_rest(struct cursor *cursor)
 		return;
 	cursor->is_ready = false;
 	DL_DELETE2(cursor->env->ready, cursor, ready_prev, ready_next);
+}
+
+static void park(struct cursor *cursor)
+{
+	cursor_rest(cursor);
+	cursor->is_parked = true;
+	DL_APPEND2(cursor->env->parked, cursor, ready_prev, ready_next);
+}
+
+static void unpark(struct cursor *cursor)
+{
+	cursor->is_parked = false;
+	DL_DELETE2(cursor->env->parked, cursor, ready_prev, ready_next);
+}
+
+void cursor_unpark(struct cursor_env *env)
+{
+	while (env->parked != NULL) {
+		struct cursor *cursor = env->parked;
+
+		unpark(cursor);
+		cursor_make_ready(cursor);
+	}
 }
 
 static void want_attention(struct cursor *cursor, bool wanted)
@@ -574,6 +597,10 @@ void cursor_turn(struct cursor *cursor, uint64_t now_ms)
 			end_truncated(cursor, now_ms);
 		return;
 	}
+	if (!gatherer_lane_has_room(cursor->env->gatherer, &cursor->route)) {
+		park(cursor);
+		return;
+	}
 	if (!cursor->reader.tail->has_first_line && cursor->env->format_options->record_id && !cursor->reader.tail->unlinked &&
 	    !cursor->env->reads_to_stop) {
 		cursor_rest(cursor); /* the identity is known when the first line is whole; the tail wakes us then */
@@ -633,6 +660,8 @@ void cursor_free(struct cursor *cursor)
 {
 	must(cursor->magic == CURSOR_MAGIC);
 	cursor_rest(cursor);
+	if (cursor->is_parked)
+		unpark(cursor);
 	want_attention(cursor, false);
 	account_unread(&cursor->ledger.account);
 	if (cursor->env->checkpoint != NULL)

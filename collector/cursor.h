@@ -42,6 +42,7 @@ struct cursor_env {
 	struct metric *lost_truncated, *lost_hold; /* drave_input_lost_bytes_total{reason} */
 	uint64_t late_bytes;           /* taken from a file after its successor had begun */
 	struct cursor *ready;          /* those with something to read, in turn */
+	struct cursor *parked;         /* those whose lane is full: ready again when there is room */
 	struct cursor *attention;      /* those with an open chain or an unfinished last line: looked at by time */
 	bool reads_to_stop;            /* --once: nothing beyond stop_at */
 	unsigned gone_count;           /* cursors that are done and wait to be freed */
@@ -75,6 +76,7 @@ struct cursor {
 	uint64_t leftover_bytes;       /* of an unfinished last line, as last seen */
 	uint64_t leftover_since_ms;
 	bool is_ready;                 /* in env->ready */
+	bool is_parked;                /* in env->parked, by the same links */
 	bool needs_attention;          /* in env->attention */
 	bool is_open;                  /* its predecessor has passed: it may read */
 	bool passed;
@@ -95,6 +97,8 @@ void cursor_turn(struct cursor *cursor, uint64_t now_ms);
 /* Time passed: chains older than partial_timeout, unfinished last lines. */
 void cursor_attend(struct cursor *cursor, uint64_t now_ms);
 void cursor_make_ready(struct cursor *cursor);
+/* There is room again: all parked cursors are ready. */
+void cursor_unpark(struct cursor_env *env);
 /* Leaves the ready list without a turn (draining). */
 void cursor_rest(struct cursor *cursor);
 /* Bytes that are in the file and not acknowledged. */

@@ -120,6 +120,11 @@ static struct lane *lane_of(struct gatherer *gatherer, struct route *route, cons
 	return route->lane;
 }
 
+bool gatherer_lane_has_room(const struct gatherer *gatherer, const struct route *route)
+{
+	return route->lane == NULL || route->epoch != gatherer->shipper->lane_epoch || route->lane->queued_count < LANE_DEPTH;
+}
+
 /* ---- adding ------------------------------------------------------------------------------------------------------- */
 
 static struct batch *open_batch(struct gatherer *gatherer, struct lane *lane)

@@ -51,6 +51,8 @@ struct route {
 void gatherer_init(struct gatherer *gatherer);
 /* False: memory is used up or nearly; the reader waits for room (shipper's on_room).  Seals the oldest batch then, so that room will come. */
 bool gatherer_has_room(struct gatherer *gatherer);
+/* False: the lane that the route last led to has enough batches waiting; its reader waits for room, others go on. */
+bool gatherer_lane_has_room(const struct gatherer *gatherer, const struct route *route);
 /* Encodes the record into its batch.  *ret_cut_bytes: text bytes that record_limit kept out (the caller has posted nothing for them yet).  Posts nothing itself. */
 void gatherer_add(struct gatherer *gatherer, struct route *route, const struct batch_entry *entry, uint64_t *ret_cut_bytes);
 /* Seals everything now. */

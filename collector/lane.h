@@ -24,12 +24,17 @@ struct lane {
 	size_t destination_count;
 	struct batch *open;         /* the batch being filled, or NULL */
 	struct batch *queue;        /* sealed ones, in order; the first may be under way */
+	unsigned queued_count;
 	unsigned attempt;           /* failures in a row */
 	uint64_t next_try_ms;       /* monotonic; 0 = at once */
 	bool held;                  /* the last answer was HOLD */
 	char trouble[BATCH_TEXT_BYTES]; /* why the last try failed; "" when all is well */
 	UT_hash_handle hh;
 };
+
+/* Sealed batches that a lane may have: one under way, one ready to follow, one being packed.  More would only wait in memory, and a held destination would
+ * take the room of the others. */
+#define LANE_DEPTH 3
 
 /* Finds or makes the lane of these expansions (key bytes, as in struct lane). */
 struct lane *lane_get(struct lane **lanes, const char *key, size_t key_len, unsigned number);

@@ -77,6 +77,7 @@ static void on_room(void *arg)
 {
 	struct pipeline *pipeline = pipeline_of(arg);
 
+	cursor_unpark(&pipeline->cursor_env);
 	pipeline->env.wake(pipeline->env.arg);
 }
 
@@ -409,9 +410,12 @@ void pipeline_drain(struct pipeline *pipeline)
 
 static bool has_unnamed_left(const struct pipeline *pipeline)
 {
-	for (const struct cursor *cursor = pipeline->cursor_env.ready; cursor != NULL; cursor = cursor->ready_next)
-		if (cursor->reader.tail->unlinked)
-			return true;
+	const struct cursor *const lists[] = {pipeline->cursor_env.ready, pipeline->cursor_env.parked};
+
+	for (size_t i = 0; i < 2; i++)
+		for (const struct cursor *cursor = lists[i]; cursor != NULL; cursor = cursor->ready_next)
+			if (cursor->reader.tail->unlinked)
+				return true;
 	return false;
 }
 

@@ -128,6 +128,7 @@ void shipper_take(struct shipper *shipper, struct batch *batch)
 		account_move(&batch->runs[i].ledger->account, ACCOUNT_OPEN, ACCOUNT_IN_FLIGHT, batch->runs[i].source_bytes);
 	batch->range = (struct range){0, (uint32_t)batch->record_count};
 	DL_APPEND(lane->queue, batch);
+	lane->queued_count++;
 	shipper->queued_count++;
 	prepare(shipper, batch);
 	pump(shipper, lane);
@@ -244,6 +245,7 @@ static void release_batch(struct shipper *shipper, struct batch *batch)
 
 	metric_observe(shipper->metrics.latency, (double)(clock_monotonic_ms() - batch->opened_ms) / 1e3, batch->record_count);
 	DL_DELETE(lane->queue, batch);
+	lane->queued_count--;
 	shipper->queued_count--;
 	shipper->memory_used -= batch->counted_memory;
 	if (shipper->alone == batch)

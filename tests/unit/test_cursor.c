@@ -509,10 +509,42 @@ START_TEST(once_reads_to_the_size_at_the_start)
 }
 END_TEST
 
+START_TEST(a_full_lane_parks_its_readers_until_there_is_room)
+{
+	struct tail tail;
+	struct cursor *cursor;
+	uint64_t before;
+
+	setup();
+	gatherer.batch_records = 1;
+	make_tail(&tail, 0);
+	for (int i = 0; i < LANE_DEPTH + 1; i++)
+		line(&tail, "stdout", "F", "x");
+	cursor = cursor_new(&env, &tail, NULL, 0);
+	turns();
+	before = tail.size;
+	ck_assert_uint_eq(cursor->read_offset, before);
+	line(&tail, "stdout", "F", "last");
+	wake(&tail);
+	wake(&tail);
+	ck_assert_ptr_eq(env.parked, cursor);
+	ck_assert_uint_eq(cursor->read_offset, before);
+	for (int i = 0; i < LANE_DEPTH + 1; i++)
+		ship_and_answer(ANSWER_SENT);
+	cursor_unpark(&env);
+	turns();
+	ship_and_answer(ANSWER_SENT);
+	ck_assert_ptr_null(env.parked);
+	ck_assert_str_eq(received, "x|x|x|x|last|");
+	teardown(&cursor, 1);
+	close(tail.fd);
+}
+END_TEST
+
 UNIT_MAIN("cursor", lines_become_records_and_the_mark_follows_the_acknowledgement, an_unfinished_line_waits_for_its_end,
 	an_unfinished_last_line_is_delivered_when_the_file_has_a_successor, the_mark_does_not_pass_an_open_chain,
 	a_chain_without_growth_is_delivered_as_partial, a_record_that_spans_a_rotation_is_whole_and_marks_both_files,
 	a_successor_waits_until_its_predecessor_was_read, nothing_that_is_no_log_line_is_lost,
 	an_overlong_line_is_cut_and_its_rest_is_counted, a_cursor_is_done_when_its_file_is_gone_and_all_is_acknowledged,
 	bytes_that_come_after_the_name_is_gone_are_read_before_the_end, what_a_truncation_took_is_counted_as_lost,
-	once_reads_to_the_size_at_the_start)
+	once_reads_to_the_size_at_the_start, a_full_lane_parks_its_readers_until_there_is_room)
