@@ -1,11 +1,11 @@
 #include "config.h"
 
 #include "common/escape.h"
+#include "tests/unit/reference.h"
 #include "tests/unit/unit.h"
 
 #include <cjson/cJSON.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 
 #define ROOM 4096
@@ -88,65 +88,12 @@ END_TEST
 
 /* ---- against a plain reference --------------------------------------------------------------- */
 
-/* Table 3-7 of Unicode 15 once more, in the plainest words: the bytes of the longest beginning of a
- * character, and whether it is whole. */
-static size_t reference_character(const unsigned char *text, size_t len, bool *ret_is_whole)
-{
-	static const struct {
-		unsigned char first_min, first_max, second_min, second_max, len;
-	} rows[] = {{0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3}, {0xe1, 0xec, 0x80, 0xbf, 3},
-	    {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3}, {0xf0, 0xf0, 0x90, 0xbf, 4},
-	    {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4}};
-
-	*ret_is_whole = false;
-	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-		size_t at = 1;
-
-		if (text[0] < rows[i].first_min || text[0] > rows[i].first_max)
-			continue;
-		if (len < 2 || text[1] < rows[i].second_min || text[1] > rows[i].second_max)
-			return 1;
-		for (at = 2; at < rows[i].len && at < len && text[at] >= 0x80 && text[at] <= 0xbf; at++)
-			;
-		*ret_is_whole = at == rows[i].len;
-		return at;
-	}
-	return 1;
-}
-
-static size_t reference_escape(char *out, const char *text, size_t len)
-{
-	static const char with_letter[] = "\b\t\n\f\r\"\\", letters[] = "btnfr\"\\";
-	size_t at = 0, written = 0;
-
-	while (at < len) {
-		unsigned char byte = (unsigned char)text[at];
-		const char *found = byte != '\0' ? strchr(with_letter, text[at]) : NULL;
-		bool is_whole;
-		size_t taken = 1;
-
-		if (found != NULL) {
-			written += (size_t)snprintf(out + written, 3, "\\%c", letters[found - with_letter]);
-		} else if (byte < 0x20) {
-			written += (size_t)snprintf(out + written, 7, "\\u%04x", byte);
-		} else if (byte < 0x80) {
-			out[written++] = text[at];
-		} else {
-			taken = reference_character((const unsigned char *)text + at, len - at, &is_whole);
-			memcpy(out + written, is_whole ? text + at : "\xef\xbf\xbd", is_whole ? taken : 3);
-			written += is_whole ? taken : 3;
-		}
-		at += taken;
-	}
-	return written;
-}
-
 #define TEXT_MAX 200
 
 /* Each way gives what the reference gives; and with any room what fits of it, cut between characters. */
 static void compare(const char *text, size_t len)
 {
-	char *exact = malloc(len + 1), expected[ROOM], out[ROOM], *bounded;
+	char *exact = calloc(1, len + 1), expected[ROOM], out[ROOM], *bounded;
 	size_t expected_len = reference_escape(expected, text, len), taken, written, room;
 
 	memcpy(exact, text, len); /* a read past the end is seen */
