@@ -149,6 +149,14 @@ const struct bind_row kafka_rows[] = {
 	.offset = KAFKA(password_file),
 	.help = "File with the password; it and the certificates are looked at again when a broker does not "
 		"let us in."},
+    {.key = "retry_backoff",
+	.kind = BIND_DURATION_RANGE,
+	.offset = KAFKA(retry_backoff),
+	.fallback = "1s..5s",
+	.min = 1,
+	.max = 3600000,
+	.help = "Shortest and longest wait between tries; librdkafka has repeated already, and a topic that "
+		"someone creates shall be served within seconds."},
     {.key = "rdkafka.",
 	.kind = BIND_PREFIX,
 	.offset = KAFKA(rdkafka),

@@ -33,6 +33,7 @@ struct kafka_options {
 	int sasl_mechanism; /* 0 = none */
 	char *username, *password_file;
 	struct bind_list rdkafka; /* "property=value" */
+	struct bind_range retry_backoff;
 };
 
 extern const struct bind_row kafka_rows[];

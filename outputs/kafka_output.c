@@ -664,11 +664,11 @@ static const char *fallback(const void *base, size_t index)
 	return options->fallback_topic;
 }
 
-/* librdkafka has waited and repeated already; a topic that someone creates shall be served within seconds. */
-static struct bind_range retry_backoff(const void *options)
+static struct bind_range retry_backoff(const void *base)
 {
-	(void)options;
-	return (struct bind_range){1000, 5000};
+	const struct kafka_options *options = base;
+
+	return options->retry_backoff;
 }
 
 const struct output_ops output_kafka = {
