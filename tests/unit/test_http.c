@@ -118,6 +118,7 @@ static struct http *http;
 static struct http_peer peer = {.verify = true, .timeout_ms = 5000};
 static struct http_answer last;
 static char last_body[HTTP_BODY_BYTES + 1], last_error[512], chunks[4096];
+static size_t chunks_len;
 static int answer_count;
 static bool is_starting;
 
@@ -134,7 +135,10 @@ static void on_end(void *arg, const struct http_answer *answer)
 static bool on_chunk(void *arg, const char *bytes, size_t len)
 {
 	(void)arg;
-	strncat(chunks, bytes, len);
+	must(chunks_len + len < sizeof chunks);
+	memcpy(chunks + chunks_len, bytes, len);
+	chunks_len += len;
+	chunks[chunks_len] = '\0';
 	return strstr(chunks, "stop") == NULL;
 }
 
@@ -145,6 +149,7 @@ static void open_client(void)
 	(void)signal(SIGPIPE, SIG_IGN);
 	answer_count = 0;
 	chunks[0] = '\0';
+	chunks_len = 0;
 	peer = (struct http_peer){.verify = true, .timeout_ms = 5000};
 	ck_assert_int_eq(uv_loop_init(&loop), 0);
 	ck_assert_int_eq(http_new(&http, &loop, "test/1", &err), 0);
