@@ -14,6 +14,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import banned
 import headers
 import layers
+import papers
 import samples
 import sizes
 
@@ -213,6 +214,20 @@ class Samples(Tree):
         self.put("conf/collector.ini", "")
         with mock.patch.dict(os.environ, {"CI": "true"}):
             self.expect(samples, "conf/collector.ini:1: drave-collector is not built, so nothing was compared")
+
+
+class Papers(Tree):
+    def test_what_is_there_may_be_named(self):
+        self.put("common/a.c", "static void f(int x)\n{\n\tg(x);\n}\n")
+        self.put("README.md", "See `common/a.c:f`, `common/a.c` and [more](docs/B.md#part) or [that](https://example.org/).\n")
+        self.put("docs/B.md", "[back](../README.md)\n")
+        self.expect(papers)
+
+    def test_what_is_not_there_is_found(self):
+        self.put("common/a.c", "static void f(int x)\n{\n\tg(x);\n}\n")
+        self.put("docs/B.md", "`common/a.c:g`\n`common/b.c`\n[x](C.md)\n")
+        self.expect(papers, "docs/B.md:1: common/a.c has no function g", "docs/B.md:2: there is no common/b.c",
+                    "docs/B.md:3: the link leads nowhere: C.md")
 
 
 if __name__ == "__main__":
