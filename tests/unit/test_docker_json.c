@@ -130,6 +130,8 @@ START_TEST(lone_surrogates_are_replaced)
 	LOG_IS("\\ud800\\n", "\xef\xbf\xbd");
 	LOG_IS("\\ud800\\u0041", "\xef\xbf\xbd\x41");
 	LOG_IS("\\ud800\\ud83d\\ude00", "\xef\xbf\xbd\xf0\x9f\x98\x80");
+	LOG_IS("\\ud800\\udbffx", "\xef\xbf\xbd\xef\xbf\xbdx");
+	LOG_IS("\\ud800\\ue000", "\xef\xbf\xbd\xee\x80\x80");
 	LOG_IS("\\udc00\\ud800", "\xef\xbf\xbd\xef\xbf\xbd");
 	buf_release(&scratch);
 }
