@@ -1,6 +1,7 @@
 /* micro: what the hot path costs from file bytes in memory to batch bytes, in MB of log per CPU second.
  *
  *   micro [--mb N] [--line N] [--rounds N] [--record-id] [TEXT...]
+ *   micro [--rounds N] [--record-id] --file LOG
  *
  * Lines are generated (seeded: the same in every run), then each stage is run over all of them, several
  * rounds, the best one counted:
@@ -10,7 +11,8 @@
  *   encode    all of it: parse, joiner_take, encode into a batch of 1 MiB
  *
  * for texts of several kinds: plain words, JSON (a quote every ten bytes or so), UTF-8 (Cyrillic), bytes that
- * are none, lines cut in pieces of 16 KiB, and docker's json-file; or only for those that are named. */
+ * are none, lines cut in pieces of 16 KiB, and docker's json-file; or only for those that are named; or for
+ * the whole lines of a log file. */
 #include "config.h"
 
 #include <getopt.h>
@@ -22,12 +24,14 @@
 #include "collector/cri.h"
 #include "collector/docker_json.h"
 #include "collector/joiner.h"
-#include "common/must.h"
 #include "common/escape.h"
+#include "common/file.h"
+#include "common/must.h"
 #include "outputs/format.h"
 
 #define BATCH_BYTES (1u << 20)
 #define MAX_RECORD  (900u << 10)
+#define FILE_BYTES  (1u << 30)
 #define MB          1e6
 
 struct load {
@@ -236,17 +240,19 @@ static double run(struct bench *bench, stage_fn *stage)
 	return (double)bench->len / MB / best;
 }
 
-static void measure(const struct load *load, const struct settings *settings)
+static void measure(const struct load *load, const struct settings *settings, const char *bytes, size_t len)
 {
 	static const struct origin origin = {"team-a", "api-gateway-7d4b9c6f5-x2x9k",
 	    "0f8fad5b-d9cb-469f-a165-70867728950e", "app", "node-17.example.net"};
-	struct bench bench = {.load = load,
+	struct bench bench = {
+	    .load = load,
 	    .settings = settings,
-	    .source = {.origin = &origin, .first_line_hash = 0x0123456789abcdef}};
+	    .lines = bytes,
+	    .len = len,
+	    .source = {.origin = &origin, .first_line_hash = 0x0123456789abcdef},
+	};
 	double lines, parsed, encoded;
-	char *bytes = make_lines(load, settings, &bench.len);
 
-	bench.lines = bytes;
 	joiner_init(&bench.joiner, MAX_RECORD);
 	buf_init(&bench.scratch, MAX_RECORD);
 	buf_init(&bench.prepared, 64u << 10);
@@ -264,7 +270,38 @@ static void measure(const struct load *load, const struct settings *settings)
 	buf_release(&bench.scratch);
 	buf_release(&bench.prepared);
 	free(bench.batch);
-	free(bytes);
+}
+
+static void measure_made(const struct load *load, const struct settings *settings)
+{
+	size_t len;
+	char *lines = make_lines(load, settings, &len);
+
+	measure(load, settings, lines, len);
+	free(lines);
+}
+
+static int measure_file(const char *path, const struct settings *settings)
+{
+	struct load load = {.name = "file"};
+	const char *last_newline;
+	struct buf lines;
+	struct err err;
+
+	buf_init(&lines, FILE_BYTES);
+	if (file_read(path, &lines, &err) != 0) {
+		fprintf(stderr, "micro: %s\n", err.text);
+		return EXIT_FAILURE;
+	}
+	last_newline = lines.len != 0 ? memrchr(lines.data, '\n', lines.len) : NULL;
+	if (last_newline == NULL) {
+		fprintf(stderr, "micro: no line in %s\n", path);
+		return EXIT_FAILURE;
+	}
+	load.is_docker = lines.data[0] == '{';
+	measure(&load, settings, lines.data, (size_t)(last_newline + 1 - lines.data));
+	buf_release(&lines);
+	return EXIT_SUCCESS;
 }
 
 /* names end in NULL; none = all. */
@@ -281,8 +318,10 @@ int main(int argc, char **argv)
 {
 	static const struct option long_options[] = {{"mb", required_argument, NULL, 'm'},
 	    {"line", required_argument, NULL, 'l'}, {"rounds", required_argument, NULL, 'r'},
-	    {"record-id", no_argument, NULL, 'i'}, {NULL, 0, NULL, 0}};
+	    {"record-id", no_argument, NULL, 'i'}, {"file", required_argument, NULL, 'f'},
+	    {NULL, 0, NULL, 0}};
 	struct settings settings = {.bytes = 8u * 1000 * 1000, .line_bytes = 257, .rounds = 20};
+	const char *path = NULL;
 	int option;
 
 	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
@@ -290,6 +329,7 @@ int main(int argc, char **argv)
 		case 'm': settings.bytes = strtoul(optarg, NULL, 10) * 1000 * 1000; break;
 		case 'l': settings.line_bytes = strtoul(optarg, NULL, 10); break;
 		case 'r': settings.rounds = (unsigned)strtoul(optarg, NULL, 10); break;
+		case 'f': path = optarg; break;
 		case 'i': settings.format.record_id = true; break;
 		default: return EXIT_FAILURE;
 		}
@@ -299,11 +339,12 @@ int main(int argc, char **argv)
 		fprintf(stderr, "micro: sizes are out of bounds (lines of 100 bytes to 900 KiB)\n");
 		return EXIT_FAILURE;
 	}
-	printf("%zu MB in lines of %zu bytes, best of %u rounds, MB of log per CPU second\n",
-	    settings.bytes / 1000000, settings.line_bytes, settings.rounds);
+	printf("MB of log per CPU second, best of %u rounds\n", settings.rounds);
 	printf("%-12s %8s %8s %8s %8s   %s\n", "text", "lines", "parse", "encode", "ms/MB", "out/in");
+	if (path != NULL)
+		return measure_file(path, &settings);
 	for (size_t i = 0; i < sizeof loads / sizeof loads[0]; i++)
 		if (is_wanted(loads[i].name, argv + optind))
-			measure(&loads[i], &settings);
+			measure_made(&loads[i], &settings);
 	return EXIT_SUCCESS;
 }
