@@ -97,8 +97,8 @@ static const char *const statement_texts[STATEMENT_COUNT] = {
 		    " birth = ?6, first_line_hash = ?7, head_len = ?8, head_hash = ?9, path = ?10,"
 		    " seen_at = ?11",
     [PUT_MARK] =
-	"INSERT INTO mark (output, segment, \"offset\", tail_len, tail_hash) VALUES (?1, ?2, ?3, ?4, ?5)"
-	" ON CONFLICT (segment, output) DO UPDATE SET \"offset\" = ?3, tail_len = ?4, tail_hash = ?5",
+	("INSERT INTO mark (output, segment, \"offset\", tail_len, tail_hash) VALUES (?1, ?2, ?3, ?4, ?5)"
+	 " ON CONFLICT (segment, output) DO UPDATE SET \"offset\" = ?3, tail_len = ?4, tail_hash = ?5"),
     [PUT_OUTPUT] =
 	"INSERT INTO output (name, seen_at) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET seen_at = ?2",
     [DELETE_SEGMENT] = "DELETE FROM segment WHERE id = ?1",

@@ -120,8 +120,8 @@ void ini_complaints_release(struct ini_complaints *complaints)
 	buf_release(&complaints->text);
 }
 
-static void complain(struct ini_complaints *complaints, struct ini_place place, const char *kind,
-    const char *format, va_list args)
+__attribute__((format(printf, 4, 0))) static void complain(struct ini_complaints *complaints,
+    struct ini_place place, const char *kind, const char *format, va_list args)
 {
 	struct buf *text = &complaints->text;
 
