@@ -21,7 +21,7 @@ struct podpath { /* the pod's directory */
 	char uid[PODPATH_UID_BYTES];
 };
 
-/* False: no pod directory's name (also with names that Kubernetes would refuse); *ret_pod is then as it was. */
+/* False: no pod directory's name (also with names that Kubernetes refuses); *ret_pod is then as it was. */
 bool podpath_parse_pod(const char *name, struct podpath *ret_pod);
 /* A container's name: DNS label, at most 63 bytes. */
 bool podpath_is_container(const char *name);
@@ -41,11 +41,12 @@ struct logfile_name {
 
 /* The meaning of a file name in a container's directory. */
 struct logfile_name podpath_parse_file(const char *name);
-/* Order of the files of one container: by restart, then rotated ones by their suffix, the live one last.  <0, 0, >0.  A rotated file and its
- * .gz are equal: they hold the same bytes. */
+/* Order of the files of one container: by restart, then rotated ones by their suffix, the live one last.
+ * Below, equal to or above 0.  A rotated file and its .gz are equal: they hold the same bytes. */
 int podpath_compare(const struct logfile_name *a, const struct logfile_name *b);
 
-/* docker: <id>-json.log[.N[.gz]] -> kind; higher N is older.  In *ret_age: 0 live, N rotated (untouched if it is none). */
+/* docker: <id>-json.log[.N[.gz]] -> kind; higher N is older.  In *ret_age: 0 live, N rotated (untouched if it
+ * is none). */
 enum logfile_kind podpath_parse_docker(const char *name, unsigned *ret_age);
 
 #endif

@@ -11,25 +11,28 @@
 #include "outputs/record.h"
 
 struct format_options {
-	bool record_id; /* "id" in each record: <uid>/<container>/<restart>/<16 hex first line hash>/<offset> */
+	bool record_id; /* "id" in each record: <uid>/<container>/<restart>/<16 hex: first line>/<offset> */
 };
 
 struct format {
-	const char *name;         /* the word in the configuration: "ndjson" */
+	const char *name; /* the word in the configuration: "ndjson" */
 	const char *content_type;
-	const char *begin;        /* stands before the first record of a body: "" or "[" */
-	const char *separator;    /* one byte, stored behind every record in the batch: "\n" or "," */
-	const char *end;          /* stands after the last record instead of its separator */
+	const char *begin;     /* stands before the first record of a body: "" or "[" */
+	const char *separator; /* one byte, stored behind every record in the batch: "\n" or "," */
+	const char *end;       /* stands after the last record instead of its separator */
 
-	/* Appends to out what is the same for every record of this origin (metadata, closing braces); kept by the caller and lent to
-	 * encode. */
+	/* Appends to out what is the same for every record of this origin (metadata, closing braces); kept by
+	 * the caller and lent to encode. */
 	void (*prepare)(const struct format_options *options, const struct origin *origin, struct buf *out);
 	/* The most bytes that encode can write for this record, separator not counted. */
 	size_t (*bound)(const struct record *record, size_t prepared_len);
-	/* Writes the record into out (room >= bound(), or room >= the bound of an empty text: then the text is cut to fit and the record says
-	 * "truncated").  Returns the bytes written; *ret_taken = how many bytes of record->text went in. */
-	size_t (*encode)(const struct format_options *options, const struct source *source, const char *prepared, size_t prepared_len,
-		const struct record *record, char *out, size_t room, size_t *ret_taken);
+	/* Writes the record into out (room >= bound(), or room >= the bound of an empty text: then the text
+	 * is cut to fit and the record says "truncated").  Returns the bytes written; *ret_taken = how many
+	 * bytes of record->text went in.  The time is copied as it is: timestamp_parse has let nothing in
+	 * that JSON would have to escape. */
+	size_t (*encode)(const struct format_options *options, const struct source *source,
+	    const char *prepared, size_t prepared_len, const struct record *record, char *out, size_t room,
+	    size_t *ret_taken);
 };
 
 extern const struct format format_ndjson;

@@ -8,7 +8,7 @@
 
 /* A container of a pod: the unit within which order holds. */
 struct origin {
-	const char *namespace_name; /* all texts are owned by the origin's maker and outlive every record that names it */
+	const char *namespace_name; /* all texts are the maker's and outlive every record that names them */
 	const char *pod;
 	const char *uid;
 	const char *container;
@@ -18,7 +18,7 @@ struct origin {
 /* One log file of that container: one run (restart) of it, one segment between two rotations. */
 struct source {
 	const struct origin *origin;
-	uint64_t first_line_hash; /* XXH3-64 of the file's first line without its newline, at most SOURCE_HASHED_BYTES of it */
+	uint64_t first_line_hash; /* XXH3-64 of the first SOURCE_HASHED_BYTES of its first line, no newline */
 	unsigned restart;         /* the number before ".log" */
 };
 #define SOURCE_HASHED_BYTES 4096
@@ -35,11 +35,11 @@ struct record {
 	const char *text; /* the joined text without its final newline */
 	size_t len;
 	uint64_t offset;       /* in the uncompressed file: where its first piece begins */
-	uint64_t source_bytes; /* all bytes of the file that this record stands for: every piece with prefix and newline */
+	uint64_t source_bytes; /* what it stands for in the file: every piece with prefix and newline */
 	enum record_stream stream;
 	bool truncated; /* text was cut at max_record; what was cut is already counted by whoever cut it */
 	bool partial;   /* its end never came */
-	bool unparsed;  /* the line was neither CRI nor docker; text is the whole line, time is when it was read */
+	bool unparsed;  /* neither CRI nor docker: text is the whole line, time is when it was read */
 };
 
 #endif

@@ -112,7 +112,7 @@ START_TEST(flags_stand_where_they_are_so)
 	record.partial = record.truncated = true;
 	check_text(&plain, &record,
 	    "{\"time\":\"" TIME "\",\"stream\":\"unknown\",\"log\":\"x\",\"truncated\":true,\"partial\":true,"
-				"\"unparsed\":true," KUBERNETES);
+	    "\"unparsed\":true," KUBERNETES);
 }
 END_TEST
 
@@ -128,7 +128,7 @@ START_TEST(an_id_names_file_and_offset)
 	record.partial = true;
 	check_text(&with_id, &record,
 	    "{\"time\":\"" TIME "\",\"stream\":\"stdout\",\"log\":\"x\",\"partial\":true,\"id\":\"0f8fad5b-"
-				"d9cb-469f-a165-70867728950e"
+	    "d9cb-469f-a165-70867728950e"
 	    "/app/3/0123456789abcdef/0\"," KUBERNETES);
 }
 END_TEST
