@@ -95,11 +95,12 @@ static void note_runs(struct batch *batch, const struct batch_entry *entry, uint
 
 	if (entry->carried_span != NULL) {
 		run = add_run(batch, entry->carried_ledger, entry->carried_span);
-		run->source_bytes = run->carried_bytes = entry->carried_bytes;
+		run->source_bytes = run->fateless_bytes = run->carried_bytes = entry->carried_bytes;
 		run->count = run->open_count = 1;
 	}
 	run = run_for(batch, entry);
 	run->source_bytes += source_bytes;
+	run->fateless_bytes += source_bytes;
 	run->count++;
 	run->open_count++;
 }
@@ -164,10 +165,13 @@ void batch_settle(struct batch *batch, size_t index, void (*fate)(void *arg, str
 	batch->open_count--;
 	for (size_t i = run_at(batch, index); i < batch->run_count && batch->runs[i].first <= index; i++) {
 		struct run *run = &batch->runs[i];
+		uint64_t bytes = run->carried_bytes != 0 ? run->carried_bytes : record->source_bytes;
 
 		/* The account of a test build must notice a record that is freed without a fate. */
-		if (!FAULT("batch.forget"))
-			fate(arg, run->ledger, run->carried_bytes != 0 ? run->carried_bytes : record->source_bytes);
+		if (!FAULT("batch.forget")) {
+			fate(arg, run->ledger, bytes);
+			run->fateless_bytes -= bytes;
+		}
 		if (--run->open_count == 0)
 			ledger_settle(run->ledger, run->span);
 	}

@@ -25,6 +25,7 @@ struct run {
 	struct ledger *ledger; /* borrowed: a reader stays until its ledger is empty */
 	struct span *span;
 	uint64_t source_bytes; /* of the whole run, for moving from open to in flight */
+	uint64_t fateless_bytes; /* of it, those whose fate nobody has named yet */
 	uint64_t carried_bytes; /* not 0: this run is the part of the one record `first` that stands in the file before */
 	uint32_t first;
 	uint32_t count;
