@@ -114,6 +114,11 @@ static void prepare(struct shipper *shipper, struct batch *batch)
 		.len = last->offset + last->len - first->offset,
 		.done = on_packed,
 	};
+	/* A body that ends as every record does lies there whole, separator included: one piece is compressed without a copy. */
+	if (strcmp(shipper->format->end, shipper->format->separator) == 0) {
+		batch->job.end = "";
+		batch->job.len += strlen(shipper->format->separator);
+	}
 	shipper->packing_count++;
 	pack_start(&batch->job);
 }

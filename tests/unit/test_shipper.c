@@ -360,8 +360,41 @@ START_TEST(closing_frees_what_is_left_and_drops_nothing)
 }
 END_TEST
 
+/* Waits until the worker is done and the parcel is there. */
+static void check_body(const char *expected)
+{
+	uv_run(&loop, UV_RUN_DEFAULT);
+	ck_assert_uint_eq(far.parcel_count, 1);
+	ck_assert_uint_eq(far.parcels[0]->body_len, strlen(expected));
+	ck_assert_mem_eq(far.parcels[0]->body, expected, strlen(expected));
+}
+
+START_TEST(a_body_ends_as_its_format_says_once)
+{
+	static struct format array;
+
+	array = plain;
+	array.begin = "[";
+	array.separator = ",";
+	array.end = "]";
+	setup(false);
+	shipper.packer = packer_new(&loop, PACK_NONE, 0);
+	ship(0, "abc");
+	check_body("a\nb\nc\n");
+	answer_each(0, "srs");
+	advance(1000);
+	check_body("b\n");
+	answer_all(0, ANSWER_SENT);
+	shipper.format = &array;
+	ship(0, "de");
+	check_body("[d\ne]"); /* ship() stores newlines; what stands between records is the batch's business */
+	answer_all(0, ANSWER_SENT);
+	teardown();
+}
+END_TEST
+
 UNIT_MAIN("shipper", sent_records_are_acked_and_move_the_mark, a_lane_sends_one_batch_at_a_time_in_order,
 	retry_sends_the_same_again_before_what_follows, hold_keeps_everything_and_says_so,
 	a_rejection_in_company_is_bisected_until_the_culprit_stands_alone, records_answered_one_by_one_leave_only_the_others_to_send,
 	an_output_that_merges_gets_suspects_with_nothing_else_under_way, a_single_record_that_did_not_go_alone_is_not_dropped_yet,
-	retry_after_is_respected_within_the_range, closing_frees_what_is_left_and_drops_nothing)
+	retry_after_is_respected_within_the_range, closing_frees_what_is_left_and_drops_nothing, a_body_ends_as_its_format_says_once)
