@@ -6,6 +6,7 @@
     oracle     counts what was lost, doubled, damaged, misattributed or out of order
     endpoint   an HTTP server with every bad habit
     broker     a real Kafka, read back by kcat
+    mock       librdkafka's mock cluster, for errors that a real broker cannot be made to give
     collector  the program under test
     case       the test case that ties them together
 """

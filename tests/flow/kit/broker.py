@@ -70,25 +70,32 @@ class Broker:
     def acls(self, *arguments):
         return self._run("acls", *arguments)
 
+    def dump(self, topic, partition=0):
+        """What lies on its disk, as text."""
+        return self._run("dump", topic, str(partition))
+
     def leader(self, topic):
         """The node id of partition 0's leader."""
         line = next(line for line in self.topics("--describe", "--topic", topic).splitlines() if "Partition: 0" in line)
         return int(line.split("Leader:")[1].split()[0])
 
     def read(self, topic):
-        """Every message of the topic, in the order of the offsets within each partition."""
-        form = "%p %o %T %K %S %h\\n%k%s\\n"
-        done = subprocess.run(["kcat", "-b", self.address, "-C", "-t", topic, "-o", "beginning", "-e", "-q", "-f", form],
-                              capture_output=True, timeout=120)
-        if done.returncode:
-            raise AssertionError(f"kcat: {done.stderr.decode(errors='replace')}")
-        return list(_messages(done.stdout))
+        return read(self.address, topic)
 
     def _run(self, command, *arguments):
         done = subprocess.run([SCRIPT, command, self.dir, *arguments], env=self.environment, capture_output=True, text=True, timeout=180)
         if done.returncode:
             raise AssertionError(f"kafka.sh {command} {' '.join(arguments)}: {done.stdout}{done.stderr}")
         return done.stdout
+
+
+def read(address, topic):
+    """Every message of the topic, in the order of the offsets within each partition."""
+    form = "%p %o %T %K %S %h\\n%k%s\\n"
+    done = subprocess.run(["kcat", "-b", address, "-C", "-t", topic, "-o", "beginning", "-e", "-q", "-f", form], capture_output=True, timeout=120)
+    if done.returncode:
+        raise AssertionError(f"kcat: {done.stderr.decode(errors='replace')}")
+    return list(_messages(done.stdout))
 
 
 def _messages(data):

@@ -119,9 +119,8 @@ class Collector:
     def find_port(self):
         """The admin port, which it tells in its log."""
         if self.port is None:
-            told = re.findall(r"listen[^\n]*?127\.0\.0\.1:(\d+)|listen[^\n]*?port[= ](\d+)", self.errors())
-            ports = [int(a or b) for a, b in told if int(a or b)]
-            self.port = ports[-1] if ports else None
+            told = re.findall(r"listening[^\n]*?port\W+(\d+)", self.errors())
+            self.port = int(told[-1]) if told else None
         return self.port
 
     def get(self, path):

@@ -86,14 +86,14 @@ def parse(body):
 
 
 class Endpoint:
-    def __init__(self, behave=None, certificate=None, keep_wire=False):
+    def __init__(self, behave=None, certificate=None, keep_wire=False, reads=True):
         self.behave = behave or (lambda request: OK)
         self.keep_wire = keep_wire      # keep the bodies as they came, in .wires: (encoding, bytes)
+        self.reads = reads              # if not, bodies are taken unread: for speed
         self.lock = threading.Lock()
         self.requests = []              # (path, status) in the order of the answers
         self.open_count = 0             # requests that wait for their answer
         self.taken = []                 # records, in the order in which they were stored
-        self.taken_bytes = 0            # of decoded bodies
         self.wires = []
         self.number = 0
         self.gate = threading.Event()   # shut: answers of taken requests wait
@@ -156,11 +156,10 @@ class Endpoint:
 
     def _store(self, request, answer):
         is_taken = 200 <= answer.status < 300 and answer.trouble is None
-        records = request.records if is_taken else []
+        records = request.records if is_taken and self.reads else []
         with self.lock:
             self.requests.append((request.path, answer.trouble or answer.status))
             self.taken += records
-            self.taken_bytes += len(request.body) if is_taken else 0
             if self.keep_wire:
                 self.wires.append((request.encoding, request.wire))
 

@@ -54,6 +54,11 @@ class Kubelet:
     def written(self):
         return {container.key: container.sequence for container in self.containers}
 
+    @property
+    def sizes(self):
+        """Live files below the log root -> bytes."""
+        return {container.name_below_root: os.path.getsize(container.path) for container in self.containers if os.path.exists(container.path)}
+
     def rotation_name(self):
         self.rotation_clock = max(self.rotation_clock + 1, int(time.time()))
         return time.strftime("%Y%m%d-%H%M%S", time.localtime(self.rotation_clock))
@@ -88,6 +93,7 @@ class Container:
         self.key = f"{pod.namespace}/{pod.name}/{pod.uid}/{name}"
         self.dir = os.path.join(pod.dir, name)
         self.sequence = 0
+        self.byte_count = 0  # of everything written, prefixes included
         self.restarts = 0
         self.fd = None
         os.makedirs(self.dir)
@@ -96,6 +102,10 @@ class Container:
     @property
     def path(self):
         return os.path.join(self.dir, f"{self.restarts}.log")
+
+    @property
+    def name_below_root(self):
+        return os.path.relpath(self.path, self.kubelet.pods_dir)
 
     def now(self):
         nanoseconds = time.time_ns()
@@ -124,6 +134,7 @@ class Container:
 
     def put(self, data):
         """Bytes as they are, torn now and then."""
+        self.byte_count += len(data)
         cut = self.random.randrange(len(data)) if data and self.random.random() < 0.05 else 0
         if cut:
             os.write(self.fd, data[:cut])

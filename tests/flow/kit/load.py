@@ -27,7 +27,8 @@ class Load:
         for name, value in options.items():
             self.command += [f"--{name.replace('_', '-')}", str(value)]
         self.environment = {**os.environ, "PYTHONPATH": kit}
-        self.written = None
+        self.written = None  # container's key -> lines
+        self.sizes = None    # live file -> bytes
 
     def start(self):
         self.process = subprocess.Popen(self.command, env=self.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -38,12 +39,12 @@ class Load:
         if self.written is None:
             out, _ = self.process.communicate(timeout=60)  # closes its standard input: that ends it
             assert self.process.returncode == 0, "the load failed"
-            self.written = json.loads(out)
+            self.written, self.sizes = json.loads(out)
         return self.written
 
     def wait(self):
         """For the end of a load with a number of lines."""
-        until(lambda: select.select([self.process.stdout], [], [], 1)[0], "the load's end")
+        until(lambda: select.select([self.process.stdout], [], [], 1)[0], "the load's end", seconds=1200)
         return self.stop()
 
     __enter__ = start
@@ -85,7 +86,7 @@ def run(options, kubelet_type):
             disturb(container, options)
         if select.select([sys.stdin], [], [], TICK_SECONDS if options.rate else 0)[0]:
             break
-    json.dump(kubelet.written, sys.stdout)
+    json.dump((kubelet.written, kubelet.sizes), sys.stdout)
 
 
 def disturb(container, options):
