@@ -1,5 +1,4 @@
-/* The receiver's account of what arrived: every generated line by its marker, or every record by its bytes.
- */
+/* The receiver's account of what arrived: each generated line by its marker, or each record by its bytes. */
 #ifndef DRAVE_BENCH_ACCOUNT_H
 #define DRAVE_BENCH_ACCOUNT_H
 
@@ -27,8 +26,8 @@ struct account {
 	atomic_ullong plain_bytes;
 	atomic_ullong first_ns, last_ns; /* CLOCK_MONOTONIC of the first line, and of the last that was new */
 
-	atomic_ullong unique_count, duplicate_count,
-	    bad_count; /* lines by marker; bad = a line number beyond ACCOUNT_LINES */
+	/* Lines by marker; bad: a line number beyond ACCOUNT_LINES. */
+	atomic_ullong unique_count, duplicate_count, bad_count;
 	_Atomic(struct line_bits *) seen[ACCOUNT_CONTAINERS]; /* a bit for each line */
 	atomic_ullong latency_count;
 	uint32_t *latencies_us;

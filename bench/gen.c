@@ -1,5 +1,4 @@
-/* Generator.  Writes a tree of container logs as kubelet and containerd lay them out, the same for the same
- * seed:
+/* Generator.  Writes a tree of container logs as kubelet and containerd lay them out, the same for a seed:
  *
  *   DIR/pods/<namespace>_<pod>_<uid>/<container>/<restart>.log
  *   DIR/containers/<pod>_<namespace>_<container>-<id>.log        a link to the first of them
@@ -8,13 +7,14 @@
  *   gen --dir DIR [--mode static|steady|idle] [--files N] [--bytes B] [--seed S]
  *       [--rate B/s] [--seconds S] [--rotate-bytes B] [--restart-seconds S] [--progress 1]
  *
- *   static  --bytes over --files files, then the end
- *   steady  ten lines a file; says "primed LINES"; waits for a line on standard input; then appends --rate
- * bytes a second for --seconds, one write() a line, busy and quiet files mixed.  A file that has reached
- * --rotate-bytes is rotated as kubelet does it: renamed to N.log.YYYYMMDD-HHMMSS, a new N.log begun, what
- * exceeds five files deleted.  Every
- *           --restart-seconds one container dies and goes on in N+1.log.  --progress tells each quarter of a
- * second "written LINES BYTES ROTATIONS RESTARTS". idle    ten lines a file, then the end
+ *   static   --bytes over --files files, then the end.
+ *   idle     Ten lines a file, then the end.
+ *   steady   Ten lines a file; says "primed LINES" and waits for a line on standard input; then appends
+ *            --rate bytes a second for --seconds, one write() a line, to busy and quiet files.
+ *            A file that has reached --rotate-bytes is rotated as kubelet does it: renamed to
+ *            N.log.YYYYMMDD-HHMMSS, a new N.log begun, what exceeds five files deleted.
+ *            Every --restart-seconds one container dies and goes on in N+1.log.
+ *            --progress says "written LINES BYTES ROTATIONS RESTARTS" twenty times a second.
  *
  * Two in five containers log nginx access lines, two JSON, one Java with stack traces.  Every line carries a
  * marker (bench/marker.h).  Compression of rotated files, long lines and bad input are the flow tests'
@@ -490,7 +490,7 @@ static void write_steady(struct container *containers, const struct options *opt
 			restart(&containers[victim++ % options->files]);
 			restarted = elapsed;
 		}
-		if (options->progress && elapsed - told >= 0.25) {
+		if (options->progress && elapsed - told >= 0.05) {
 			tell_progress(containers, options);
 			told = elapsed;
 		}

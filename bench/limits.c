@@ -3,18 +3,20 @@
  * and do nothing else.  A skeleton keeps no state, watches nothing, validates no UTF-8, joins no pieces and
  * never retries: a floor to measure by, not a design.
  *
- *   limits --data DIR [--row NAME]... [--runs N] [--bytes N] [--http PORT] [--brokers LIST [--topic T]]
- * [--json 1]
+ *   limits --data DIR [--row NAME]... [--runs N] [--bytes N] [--http PORT]
+ *          [--brokers LIST [--topic T]] [--json 1]
  *
- * Without --row all rows are run that the given ends allow.  Rows "from memory" load the first --bytes (500
- * MB) of the data and work on those; rows that read work on all of it, 256 KiB at a time.  Each line of
+ * Without --row all rows are run that the given ends allow.  Rows "from memory" load the first --bytes
+ * (500 MB) of the data and work on those; rows that read work on all of it, 256 KiB at a time.  Each line of
  * output is one row: MB of raw log bytes, MB that came out, wall and CPU seconds (median, least, most), raw
  * MB per CPU second.  --json: one object a row.
  *
- * One thread, but for librdkafka's own.  Batches are 1 MiB of encoded bytes of one file.  Metadata of a
- * record: file    the file's name path    namespace, pod, uid, container and node, in Fluent Bit's names:
- * what the path of the file tells labels  the same with ids, addresses, image and six labels: what the API
- * server tells */
+ * One thread, but for librdkafka's own.  Batches are 1 MiB of encoded bytes of one file.  The last word of a
+ * row's name says what metadata its records carry:
+ *
+ *   file     the file's name
+ *   path     namespace, pod, uid, container and node, in Fluent Bit's names: what the file's path tells
+ *   labels   the same with ids, addresses, image and six labels: what the API server tells */
 #include "config.h"
 
 #include <curl/curl.h>

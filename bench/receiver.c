@@ -5,11 +5,10 @@
  *            [--delay-ms N] [--answer TEXT]
  *
  * Port 0 takes any free one.  On standard output it tells "http PORT", "tcp PORT", "brokers HOST:PORT", and
- * then "ready". HTTP is always there: GET /stats answers the account as JSON (with ?lat the latencies too),
- * GET /reset zeroes it.
- * --kafka starts librdkafka's mock cluster in this process; with --consume every message is read, without it
- * messages are counted by the partitions' high watermarks.  --records also counts records and tells the
- * different ones apart.
+ * then "ready".  HTTP is always there: GET /stats answers the account as JSON (with ?lat the latencies too),
+ * GET /reset zeroes it.  --kafka starts librdkafka's mock cluster in this process; with --consume every
+ * message is read, without it messages are counted by the partitions' high watermarks.  --records also counts
+ * records and tells the different ones apart.
  *
  * A thread for each connection, and no end but a signal. */
 #include "config.h"

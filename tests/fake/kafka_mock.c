@@ -8,19 +8,20 @@
  * commands from standard input, one a line, and answers each by one line: `ok`, or `error SENTENCE`.  At
  * `quit` or at the end of its input it ends with 0, so no cluster outlives the test that started it.
  *
- *   topic NAME PARTITIONS [REPLICAS]       create a topic (1 replica); a topic nobody created appears when it
- * is first asked for topic_error NAME CODE                  metadata of this topic says CODE from now on; 0
- * ends it error APIKEY CODE...                   the next requests of this kind fail, one for each CODE, on
- * whatever broker clear APIKEY                           forget the codes that are still to come down BROKER
- * | up BROKER                disconnect and refuse connections | accept again; partitions keep their leader
- *   rtt BROKER MS                          answer so much later
- *   leader TOPIC PARTITION BROKER          the partition's leader; -1 leaves it without one
- *   api APIKEY MIN MAX                     the versions that the brokers offer of this request; -1 -1 hides
- * it quit
+ *   topic NAME PARTITIONS [REPLICAS]   create a topic; one that nobody created appears when it is asked for
+ *   topic_error NAME CODE              metadata of this topic says CODE from now on; 0 ends it
+ *   error APIKEY CODE...               the next requests of this kind fail, one for each CODE
+ *   clear APIKEY                       forget the codes that are still to come
+ *   down BROKER                        disconnect, refuse connections; partitions keep their leader
+ *   up BROKER                          accept again
+ *   rtt BROKER MS                      answer so much later
+ *   leader TOPIC PARTITION BROKER      the partition's leader; -1 leaves it without one
+ *   api APIKEY MIN MAX                 the versions that brokers offer of this request; -1 -1 hides it
+ *   quit
  *
  * APIKEY is a number of Kafka's protocol or one of produce, fetch, metadata, init_producer_id.  CODE is a
- * number of Kafka's protocol or a name as librdkafka writes it (7 = REQUEST_TIMED_OUT, 10 =
- * MSG_SIZE_TOO_LARGE); _TRANSPORT closes the connection instead of answering.  BROKER -1 means all brokers.
+ * number of Kafka's protocol or a name as librdkafka writes it (7 is REQUEST_TIMED_OUT); _TRANSPORT closes
+ * the connection instead of answering.  BROKER -1 means all brokers.
  *
  * It keeps the last 5 MiB or 100,000 sets of messages of a partition and nothing on disk: whoever counts what
  * arrived must read along.  Debian 12's librdkafka 2.0.2 is enough for all of this. */
