@@ -16,7 +16,8 @@
 #include "common/table.h"
 
 #define OUTPUT_MAGIC MAGIC('s', 't', 'd', 'o')
-#define POLL_MS      100 /* how soon a write that waits for its reader notices that it shall stop */
+#define POLL_MS      100  /* how soon a write that waits for its reader notices that it shall stop */
+#define WRITE_BYTES  4096 /* a pipe that poll() calls writable takes so many without blocking, and no more for sure */
 
 struct writing {
 	struct parcel *parcel;
@@ -62,11 +63,12 @@ static bool wait_writable(const struct stdout_output *output)
 static int write_bytes(struct stdout_output *output, const char *bytes, size_t len)
 {
 	while (output->written < len) {
+		size_t left = len - output->written;
 		ssize_t count;
 
 		if (!wait_writable(output))
 			return ECANCELED;
-		count = write(STDOUT_FILENO, bytes + output->written, len - output->written);
+		count = write(STDOUT_FILENO, bytes + output->written, left < WRITE_BYTES ? left : WRITE_BYTES);
 		if (count >= 0)
 			output->written += (size_t)count;
 		else if (errno != EAGAIN && errno != EINTR)

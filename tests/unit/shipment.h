@@ -89,19 +89,54 @@ static inline void bench_stop(struct bench *bench)
 	RUN_UNTIL(bench, bench->stopped_count != 0);
 }
 
-/* Stops and closes the output if there is one, and ends the loop: nothing may be left on it. */
+static inline void bench_close(struct bench *bench)
+{
+	if (bench->output == NULL)
+		return;
+	if (bench->stopped_count == 0)
+		bench_stop(bench);
+	bench->ops->close(bench->output);
+	bench->output = NULL;
+}
+
+/* Closes the output if there is one, and ends the loop: nothing may be left on it. */
 static inline void bench_release(struct bench *bench)
 {
-	if (bench->output != NULL) {
-		if (bench->stopped_count == 0)
-			bench_stop(bench);
-		bench->ops->close(bench->output);
-	}
+	bench_close(bench);
 	uv_close((uv_handle_t *)&bench->beat, NULL);
 	ck_assert_int_eq(uv_run(&bench->loop, UV_RUN_DEFAULT), 0);
 	ck_assert_int_eq(uv_loop_close(&bench->loop), 0);
 	ck_assert_uint_le(bench->stopped_count, 1);
 	metric_table_free(bench->metrics);
+}
+
+/* Options of an output from lines of its section, which must be right; freed by bench_free_options. */
+static inline void *bench_options(const struct output_ops *ops, const char *lines)
+{
+	char *text = xasprintf("[output:main]\n%s", lines);
+	void *options = xcalloc(1, ops->options_size + 1);
+	struct bind_target target = {ops->rows, options};
+	struct ini_complaints complaints;
+	struct ini ini = {0};
+
+	ini_complaints_init(&complaints);
+	ini_read_text(&ini, "test", text, strlen(text), getenv, &complaints);
+	if (ops->rows != NULL)
+		bind_section(ini.sections, "output:main", &target, 1, &complaints);
+	if (ops->check != NULL)
+		ops->check(options, ini.sections, "output:main", &complaints);
+	ck_assert_msg(complaints.error_count == 0, "%s", buf_text(&complaints.text));
+	ini_complaints_release(&complaints);
+	ini_release(&ini);
+	free(text);
+	return options;
+}
+
+static inline void bench_free_options(const struct output_ops *ops, void *options)
+{
+	if (ops->rows != NULL)
+		bind_release(ops->rows, options);
+	free(options);
 }
 
 static inline double bench_metric(struct bench *bench, const struct metric_family *family)

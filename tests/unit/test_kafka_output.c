@@ -17,7 +17,7 @@
 
 static struct bench bench;
 static struct kafka_far far;
-static struct kafka_options options;
+static struct kafka_options *options;
 static const struct origin origin = {"shop", "cart-7f9", "0b1f", "web", "node-1"},
 			   other_origin = {"shop", "till-1", "0b20", "web", "node-1"};
 static const struct source source = {&origin, 1, 0}, other_source = {&other_origin, 2, 0};
@@ -25,39 +25,29 @@ static const struct source source = {&origin, 1, 0}, other_source = {&other_orig
 static void setup(const char *settings)
 {
 	char *text;
-	struct ini ini = {0};
-	struct ini_complaints complaints;
-	struct bind_target target = {kafka_rows, &options};
 
 	log_setup(getenv("DRAVE_TEST_LOG") != NULL ? LOG_DEBUG : LOG_ERROR, LOG_TEXT);
 	bench_init(&bench);
 	kafka_far_init(&far);
 	kafka_far_topic(&far, "logs");
-	text = xasprintf(
-	    "[output:main]\nbrokers = %s\ntopic = logs\nrdkafka.topic.metadata.refresh.interval.ms = 100\n"
-	    "rdkafka.statistics.interval.ms = 50\nrdkafka.topic.metadata.propagation.max.ms = "
-	    "100\nrdkafka.reconnect.backoff.max.ms = 100\n%s",
-	    far.brokers, settings);
-	options = (struct kafka_options){0};
-	ini_complaints_init(&complaints);
-	ini_read_text(&ini, "test", text, strlen(text), getenv, &complaints);
-	bind_section(ini.sections, "output:main", &target, 1, &complaints);
-	kafka_options_check(&options, ini.sections, "output:main", &complaints);
-	ck_assert_msg(complaints.error_count == 0, "%s", buf_text(&complaints.text));
-	ini_complaints_release(&complaints);
-	ini_release(&ini);
+	text =
+	    xasprintf("brokers = %s\ntopic = logs\nrdkafka.topic.metadata.refresh.interval.ms = 100\n"
+		      "rdkafka.statistics.interval.ms = 50\nrdkafka.topic.metadata.propagation.max.ms = 100\n"
+		      "rdkafka.reconnect.backoff.max.ms = 100\n%s",
+		far.brokers, settings);
+	options = bench_options(&output_kafka, text);
 	free(text);
 }
 
 static void open_output(void)
 {
-	bench_open(&bench, &output_kafka, &options);
+	bench_open(&bench, &output_kafka, options);
 }
 
 static void teardown(void)
 {
 	bench_release(&bench);
-	bind_release(kafka_rows, &options);
+	bench_free_options(&output_kafka, options);
 	kafka_far_release(&far);
 }
 
@@ -188,7 +178,7 @@ START_TEST(a_batch_is_one_message_that_tells_its_encoding)
 
 	setup("payload = batch\nheaders = cluster=blue\n");
 	open_output();
-	ck_assert(output_kafka.wants_packed(&options));
+	ck_assert(output_kafka.wants_packed(options));
 	shipment = shipment_new(&bench, three, 3, &source, clock_wall_ns(), "logs");
 	shipment->parcel.encoding = "zstd"; /* the output does not look into the body */
 	shipment->parcel.lane = 3;
@@ -446,7 +436,7 @@ START_TEST(the_longest_record_that_the_limit_allows_is_taken)
 
 	setup("headers = where={namespace}/{pod}\n");
 	open_output();
-	len = output_kafka.record_limit(&options);
+	len = output_kafka.record_limit(options);
 	ck_assert_uint_gt(len, 990000);
 	longest = xmalloc(len + 1);
 	memset(longest, 'x', len);
@@ -606,7 +596,7 @@ START_TEST(what_librdkafka_refuses_at_start_is_an_error_with_its_words)
 	struct err err = {0};
 
 	setup("tls = on\nrdkafka.ssl.crl.location = /nowhere/at/all\n");
-	ck_assert_int_eq(output_kafka.open(&output, &options, &bench.env, &err), -EINVAL);
+	ck_assert_int_eq(output_kafka.open(&output, options, &bench.env, &err), -EINVAL);
 	ck_assert_msg(strstr(err.text, "librdkafka") != NULL, "%s", err.text);
 	teardown();
 }
