@@ -16,7 +16,7 @@
 #include "tests/unit/scratch.h"
 
 static struct bench bench;
-static struct kafka_far far;
+static struct kafka_far *far;
 static struct kafka_options *options;
 static const struct origin origin = {"shop", "cart-7f9", "0b1f", "web", "node-1"},
 			   other_origin = {"shop", "till-1", "0b20", "web", "node-1"};
@@ -28,13 +28,12 @@ static void setup(const char *settings)
 
 	log_setup(getenv("DRAVE_TEST_LOG") != NULL ? LOG_DEBUG : LOG_ERROR, LOG_TEXT);
 	bench_init(&bench);
-	kafka_far_init(&far);
-	kafka_far_topic(&far, "logs");
+	far = kafka_far_new();
 	text =
-	    xasprintf("brokers = %s\ntopic = logs\nrdkafka.topic.metadata.refresh.interval.ms = 100\n"
+	    xasprintf("brokers = %s\ntopic = %s\nrdkafka.topic.metadata.refresh.interval.ms = 100\n"
 		      "rdkafka.statistics.interval.ms = 50\nrdkafka.topic.metadata.propagation.max.ms = 100\n"
 		      "rdkafka.reconnect.backoff.max.ms = 100\n%s",
-		far.brokers, settings);
+		far->brokers, far->topic, settings);
 	options = bench_options(&output_kafka, text);
 	free(text);
 }
@@ -48,12 +47,12 @@ static void teardown(void)
 {
 	bench_release(&bench);
 	bench_free_options(&output_kafka, options);
-	kafka_far_release(&far);
+	kafka_far_release(far);
 }
 
 static struct shipment *ship(const char *const *texts, size_t count)
 {
-	struct shipment *shipment = shipment_new(&bench, texts, count, &source, clock_wall_ns(), "logs");
+	struct shipment *shipment = shipment_new(&bench, texts, count, &source, clock_wall_ns(), far->topic);
 
 	shipment_send(shipment);
 	return shipment;
@@ -124,12 +123,12 @@ START_TEST(a_record_is_a_message_with_key_headers_and_time)
 
 	setup("headers = node={node}, where={namespace}:{pod}\n");
 	open_output();
-	shipment = shipment_new(&bench, three, 3, &source, time_ns, "logs");
+	shipment = shipment_new(&bench, three, 3, &source, time_ns, far->topic);
 	shipment_send(shipment);
 	RUN_UNTIL(&bench, shipment->is_done);
 	ck_assert_uint_eq(shipment->counts[ANSWER_SENT], 3);
 	shipment_free(shipment);
-	kafka_far_read(&far, "logs", 3, look_at_record, &time_ns);
+	kafka_far_read(far, 3, look_at_record, &time_ns);
 	teardown();
 }
 END_TEST
@@ -149,12 +148,12 @@ START_TEST(the_key_is_that_of_each_records_own_source)
 
 	setup("key = {pod}\n");
 	open_output();
-	shipment = shipment_new(&bench, three, 3, &source, clock_wall_ns(), "logs");
+	shipment = shipment_new(&bench, three, 3, &source, clock_wall_ns(), far->topic);
 	shipment->records[1].source = shipment->records[2].source = &other_source;
 	shipment_send(shipment);
 	RUN_UNTIL(&bench, shipment->is_done);
 	shipment_free(shipment);
-	kafka_far_read(&far, "logs", 3, look_at_key, NULL);
+	kafka_far_read(far, 3, look_at_key, NULL);
 	teardown();
 }
 END_TEST
@@ -179,14 +178,14 @@ START_TEST(a_batch_is_one_message_that_tells_its_encoding)
 	setup("payload = batch\nheaders = cluster=blue\n");
 	open_output();
 	ck_assert(output_kafka.wants_packed(options));
-	shipment = shipment_new(&bench, three, 3, &source, clock_wall_ns(), "logs");
+	shipment = shipment_new(&bench, three, 3, &source, clock_wall_ns(), far->topic);
 	shipment->parcel.encoding = "zstd"; /* the output does not look into the body */
 	shipment->parcel.lane = 3;
 	shipment_send(shipment);
 	RUN_UNTIL(&bench, shipment->is_done);
 	ck_assert_uint_eq(shipment->counts[ANSWER_SENT], 3);
 	shipment_free(shipment);
-	kafka_far_read(&far, "logs", 1, look_at_batch, NULL);
+	kafka_far_read(far, 1, look_at_batch, NULL);
 	teardown();
 }
 END_TEST
@@ -203,13 +202,13 @@ START_TEST(settled_records_are_not_sent_again)
 
 	setup("");
 	open_output();
-	shipment = shipment_new(&bench, three, 3, &source, clock_wall_ns(), "logs");
+	shipment = shipment_new(&bench, three, 3, &source, clock_wall_ns(), far->topic);
 	shipment_settle(shipment, 1);
 	shipment_send(shipment);
 	RUN_UNTIL(&bench, shipment->is_done);
 	ck_assert_uint_eq(shipment->counts[ANSWER_SENT], 2);
 	shipment_free(shipment);
-	kafka_far_read(&far, "logs", 2, look_at_what_was_left, NULL);
+	kafka_far_read(far, 2, look_at_what_was_left, NULL);
 	teardown();
 }
 END_TEST
@@ -276,7 +275,8 @@ START_TEST(a_time_too_far_ahead_is_counted)
 
 	setup("");
 	open_output();
-	shipment = shipment_new(&bench, three, 3, &source, clock_wall_ns() + INT64_C(86400000000000), "logs");
+	shipment =
+	    shipment_new(&bench, three, 3, &source, clock_wall_ns() + INT64_C(86400000000000), far->topic);
 	shipment->records[0].time_ns = clock_wall_ns();
 	shipment_send(shipment);
 	RUN_UNTIL(&bench, shipment->is_done);
@@ -320,7 +320,7 @@ START_TEST(a_full_queue_makes_records_wait_and_keeps_their_order)
 	ck_assert_uint_eq(first->counts[ANSWER_SENT] + second->counts[ANSWER_SENT], COUNT);
 	shipment_free(first);
 	shipment_free(second);
-	kafka_far_read(&far, "logs", COUNT, look_at_number, NULL);
+	kafka_far_read(far, COUNT, look_at_number, NULL);
 	teardown();
 }
 END_TEST
@@ -334,7 +334,7 @@ START_TEST(a_broker_that_is_down_is_waited_for_and_said_to_be)
 	struct answer answer;
 
 	setup("");
-	ck_assert_int_eq(rd_kafka_mock_broker_set_down(far.cluster, 1), 0);
+	ck_assert_int_eq(rd_kafka_mock_broker_set_down(far->cluster, 1), 0);
 	open_output();
 	ck_assert(!output_kafka.trouble(bench.output, &answer));
 	shipment = ship(three, 3);
@@ -343,7 +343,7 @@ START_TEST(a_broker_that_is_down_is_waited_for_and_said_to_be)
 	ck_assert_ptr_nonnull(answer.text);
 	ck_assert(!shipment->is_done);
 	status_has("\"queued_messages\":3");
-	ck_assert_int_eq(rd_kafka_mock_broker_set_up(far.cluster, 1), 0);
+	ck_assert_int_eq(rd_kafka_mock_broker_set_up(far->cluster, 1), 0);
 	RUN_UNTIL(&bench, shipment->is_done);
 	ck_assert_uint_eq(shipment->counts[ANSWER_SENT], 3);
 	ck_assert(!output_kafka.trouble(bench.output, &answer));
@@ -357,7 +357,7 @@ START_TEST(a_missing_topic_holds_until_it_is_there)
 	struct shipment *shipment;
 
 	setup("");
-	rd_kafka_mock_topic_set_error(far.cluster, "logs", RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
+	rd_kafka_mock_topic_set_error(far->cluster, far->topic, RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
 	open_output();
 	shipment = ship(three, 3);
 	RUN_UNTIL(&bench, shipment->is_done);
@@ -365,7 +365,7 @@ START_TEST(a_missing_topic_holds_until_it_is_there)
 	ck_assert_str_eq(shipment->reason, "unknown_topic");
 	shipment_free(shipment);
 	ship_until(ANSWER_HOLD); /* also when it is known to be missing, at once */
-	rd_kafka_mock_topic_set_error(far.cluster, "logs", RD_KAFKA_RESP_ERR_NO_ERROR);
+	rd_kafka_mock_topic_set_error(far->cluster, far->topic, RD_KAFKA_RESP_ERR_NO_ERROR);
 	ship_until(ANSWER_SENT);
 	teardown();
 }
@@ -377,7 +377,7 @@ START_TEST(missing_rights_hold_until_they_are_given)
 
 	setup("");
 	open_output();
-	kafka_far_refuse(&far, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, 1);
+	kafka_far_refuse(far, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, 1);
 	shipment = ship(three, 3);
 	RUN_UNTIL(&bench, shipment->is_done);
 	ck_assert_uint_eq(shipment->counts[ANSWER_HOLD], 3);
@@ -395,7 +395,7 @@ START_TEST(a_set_that_is_too_large_rejects_each_of_its_records)
 
 	setup("");
 	open_output();
-	kafka_far_refuse(&far, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, 1);
+	kafka_far_refuse(far, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, 1);
 	shipment = ship(three, 3);
 	RUN_UNTIL(&bench, shipment->is_done);
 	ck_assert_uint_eq(shipment->counts[ANSWER_REJECTED], 3);
@@ -457,9 +457,9 @@ START_TEST(what_brokers_refuse_for_the_moment_is_repeated_without_an_answer)
 
 	setup("");
 	open_output();
-	kafka_far_refuse(&far, RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS, 1);
-	kafka_far_refuse(&far, RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION, 1);
-	kafka_far_refuse(&far, RD_KAFKA_RESP_ERR__TRANSPORT, 1);
+	kafka_far_refuse(far, RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS, 1);
+	kafka_far_refuse(far, RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION, 1);
+	kafka_far_refuse(far, RD_KAFKA_RESP_ERR__TRANSPORT, 1);
 	shipment = ship(three, 3);
 	RUN_UNTIL(&bench, shipment->is_done);
 	ck_assert_uint_eq(shipment->counts[ANSWER_SENT], 3);
@@ -474,7 +474,7 @@ START_TEST(a_fatal_error_gives_everything_back_and_starts_again)
 
 	setup("");
 	open_output();
-	ck_assert_int_eq(rd_kafka_mock_broker_set_rtt(far.cluster, 1, 20000), 0);
+	ck_assert_int_eq(rd_kafka_mock_broker_set_rtt(far->cluster, 1, 20000), 0);
 	shipment = ship(three, 3);
 	RUN_UNTIL(&bench, rd_kafka_outq_len(kafka_output_handle(bench.output)) >= 3);
 	ck_assert_int_eq(rd_kafka_test_fatal_error(kafka_output_handle(bench.output),
@@ -484,7 +484,7 @@ START_TEST(a_fatal_error_gives_everything_back_and_starts_again)
 	ck_assert_uint_eq(shipment->counts[ANSWER_RETRY], 3);
 	shipment_free(shipment);
 	status_has("made for a test");
-	ck_assert_int_eq(rd_kafka_mock_broker_set_rtt(far.cluster, 1, 0), 0);
+	ck_assert_int_eq(rd_kafka_mock_broker_set_rtt(far->cluster, 1, 0), 0);
 	ship_until(ANSWER_SENT);
 	status_has("\"producers_started\":2");
 	teardown();
@@ -496,7 +496,7 @@ START_TEST(a_fatal_error_for_want_of_rights_holds)
 	struct shipment *shipment;
 
 	setup("");
-	ck_assert_int_eq(rd_kafka_mock_broker_set_down(far.cluster, 1), 0);
+	ck_assert_int_eq(rd_kafka_mock_broker_set_down(far->cluster, 1), 0);
 	open_output();
 	shipment = ship(three, 3);
 	RUN_UNTIL(&bench, rd_kafka_outq_len(kafka_output_handle(bench.output)) >= 3);
@@ -554,7 +554,7 @@ START_TEST(a_stop_recalls_what_is_queued_and_what_is_under_way)
 	setup("");
 	open_output();
 	ship_until(ANSWER_SENT);
-	ck_assert_int_eq(rd_kafka_mock_broker_set_rtt(far.cluster, 1, 60000), 0);
+	ck_assert_int_eq(rd_kafka_mock_broker_set_rtt(far->cluster, 1, 60000), 0);
 	under_way = ship(three, 3);
 	RUN_UNTIL(&bench, rd_kafka_outq_len(kafka_output_handle(bench.output)) >= 3);
 	queued = ship(three, 3);
@@ -579,7 +579,7 @@ START_TEST(a_stop_gives_back_what_waits_for_the_queue)
 		texts[i] = text;
 	setup("");
 	bench.env.memory_limit = 8192;
-	ck_assert_int_eq(rd_kafka_mock_broker_set_down(far.cluster, 1), 0);
+	ck_assert_int_eq(rd_kafka_mock_broker_set_down(far->cluster, 1), 0);
 	open_output();
 	shipment = ship(texts, COUNT);
 	RUN_UNTIL(&bench, rd_kafka_outq_len(kafka_output_handle(bench.output)) >= 8);
