@@ -62,16 +62,18 @@ static size_t sequence_len(const unsigned char *text, size_t len, bool *ret_is_v
 	return lead.len;
 }
 
-/* The length of the valid sequence in the low bytes of word, 0 if there is none. */
+/* The length of the valid sequence in the low bytes of word, 0 if there is none.  Not valid are
+ *   two bytes     before c2 (overlong)
+ *   three bytes   below U+0800 (overlong); ed with a second byte from a0 on (surrogates)
+ *   four bytes    below U+10000 (overlong); f4 with a second byte from 90 on, and f5 to f7 (beyond U+10FFFF)
+ */
 static inline size_t valid_len(uint32_t word)
 {
-	if ((word & 0xc0e0) == 0x80c0) /* not overlong: from c2 on */
+	if ((word & 0xc0e0) == 0x80c0)
 		return (word & 0x1e) != 0 ? 2 : 0;
-	if ((word & 0xc0c0f0) ==
-	    0x8080e0) /* not overlong: U+0800 on; no surrogate: ed with a second from a0 on */
+	if ((word & 0xc0c0f0) == 0x8080e0)
 		return (word & 0x200f) != 0 && (word & 0x200f) != 0x200d ? 3 : 0;
-	if ((word & 0xc0c0c0f8) ==
-	    0x808080f0) /* not overlong: U+10000 on; up to U+10FFFF: f4 with a second below 90 */
+	if ((word & 0xc0c0c0f8) == 0x808080f0)
 		return (word & 0x3007) != 0 && ((word & 4) == 0 || (word & 0x3003) == 0) ? 4 : 0;
 	return 0;
 }
