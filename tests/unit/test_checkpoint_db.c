@@ -804,7 +804,7 @@ static void fill_up_and_free(const char *dir)
 	ck_assert(is_mounted || setrlimit(RLIMIT_FSIZE, &limit) == 0);
 	for (unsigned round = 1; round < 50 && status == 0; round++)
 		status = write_round(db, round, true);
-	ck_assert_int_eq(status, -ENOSPC);
+	ck_assert_int_eq(status, is_mounted ? -ENOSPC : -EIO); /* SQLite knows EFBIG as a failed write only */
 	checkpoint_db_close(db);
 	if (is_mounted)
 		fill(ballast); /* what closing made free */
