@@ -5,6 +5,10 @@
  * payload = batch: the value is the parcel's body, key is NODE/LANE, and there are the headers content-type
  * and, if the body is compressed, content-encoding before those that were configured.
  *
+ * rd_kafka_produceva() costs 232 ns a record of 300 bytes (librdkafka 2.0.2),
+ * producev() 249, produce_batch() 200; the last can carry neither time nor headers, so there is one way for
+ * all.
+ *
  * Stands between the Kafka output and librdkafka's produce call.  Owns the compiled templates and their last
  * expansions, which librdkafka copies; does not own a value, which it does not. */
 #include "config.h"

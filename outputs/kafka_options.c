@@ -165,8 +165,7 @@ const struct bind_row kafka_rows[] = {
     {.key = NULL},
 };
 
-/* ---- what goes together
- * ------------------------------------------------------------------------------------------- */
+/* ---- what goes together ---------------------------------------------------------------------- */
 
 /* Properties that are not to be had by rdkafka.*, and why. */
 static const struct {
@@ -332,8 +331,7 @@ void kafka_options_check(const void *base, const struct ini_section *section, co
 		check_property(options->rdkafka.items[i], section, complaints);
 }
 
-/* ---- how long a record may be
- * ------------------------------------------------------------------------------------- */
+/* ---- how long a record may be ---------------------------------------------------------------- */
 
 /* Bytes of the template's expansion for the longest names that Kubernetes has. */
 static size_t longest_expansion(const char *text)
@@ -375,8 +373,7 @@ size_t kafka_options_record_limit(const void *base)
 	return taken < MESSAGE_BYTES / 2 ? MESSAGE_BYTES - taken : MESSAGE_BYTES / 2;
 }
 
-/* ---- librdkafka's configuration
- * ----------------------------------------------------------------------------------- */
+/* ---- librdkafka's configuration -------------------------------------------------------------- */
 
 struct setup {
 	rd_kafka_conf_t *conf;

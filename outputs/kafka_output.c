@@ -87,6 +87,7 @@ struct kafka_output {
 	uint64_t wire_seen, ahead_seen;
 	unsigned producer_count; /* that were started */
 	char last_error[TEXT_BYTES];
+	uint64_t last_error_ms;
 	struct metric *wire_bytes, *ahead;
 	void (*stopped)(void *arg);
 	void *stopped_arg;
@@ -131,8 +132,13 @@ static void keep_text(char into[TEXT_BYTES], const char *text)
 	(void)snprintf(into, TEXT_BYTES, "%.*s", TEXT_BYTES - 1, text);
 }
 
-/* ---- credentials
- * -------------------------------------------------------------------------------------------------- */
+static void note_error(struct kafka_output *output, const char *text)
+{
+	keep_text(output->last_error, text);
+	output->last_error_ms = clock_monotonic_ms();
+}
+
+/* ---- credentials ----------------------------------------------------------------------------- */
 
 /* librdkafka reads these files once.  A file that is gone for a moment counts as unchanged. */
 static bool stamp_credentials(const struct kafka_output *output, struct stamp stamps[CREDENTIALS])
@@ -180,8 +186,7 @@ static rd_kafka_conf_t *make_conf(const struct kafka_output *output, struct err 
 	return conf;
 }
 
-/* ---- answering
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- answering ------------------------------------------------------------------------------- */
 
 /* One of the sending's pending answers is given, or its enqueuing ended. */
 static void settle(struct kafka_output *output, struct sending *sending)
@@ -220,7 +225,7 @@ static void on_report(void *arg, void *opaque, rd_kafka_resp_err_t code)
 	output->message_count--;
 	output->report_ms = clock_monotonic_ms();
 	if (answer.kind != ANSWER_SENT && !is_recall(code))
-		keep_text(output->last_error, answer.text);
+		note_error(output, answer.text);
 	answer_one(output, sending, *index, &answer);
 }
 
@@ -258,8 +263,7 @@ static void give_back_waiting(struct kafka_output *output, const struct answer *
 	give_back(waiting, answer);
 }
 
-/* ---- enqueuing
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- enqueuing ------------------------------------------------------------------------------- */
 
 static rd_kafka_resp_err_t enqueue_one(
     struct kafka_output *output, rd_kafka_topic_t *topic, struct sending *sending, int64_t now_ns)
@@ -298,7 +302,7 @@ static bool enqueue(struct kafka_output *output, rd_kafka_topic_t *topic, struct
 		} else {
 			struct answer answer = kafka_verdict(code);
 
-			keep_text(output->last_error, answer.text);
+			note_error(output, answer.text);
 			answer_one(output, sending, sending->cursor, &answer);
 		}
 	}
@@ -328,8 +332,7 @@ static void enqueue_waiting(struct kafka_output *output)
 	}
 }
 
-/* ---- the producer's life
- * ------------------------------------------------------------------------------------------ */
+/* ---- the producer's life --------------------------------------------------------------------- */
 
 static void turn(void *arg);
 
@@ -356,7 +359,7 @@ static void on_error(void *arg, rd_kafka_resp_err_t code, bool is_fatal, const c
 	struct kafka_output *output = output_of(arg);
 	struct answer verdict = kafka_verdict(code);
 
-	keep_text(output->last_error, text);
+	note_error(output, text);
 	if (is_fatal) {
 		log_error("librdkafka gave up and is started again; nothing is lost", "output=%s error=%s",
 		    output->env.name, log_quote(text));
@@ -414,7 +417,7 @@ static void start_again(struct kafka_output *output)
 		const struct answer answer = {
 		    .kind = ANSWER_HOLD, .reason = "configuration", .text = err.text, .retry_after_ms = -1};
 
-		keep_text(output->last_error, err.text);
+		note_error(output, err.text);
 		give_back_waiting(output, &answer);
 	}
 }
@@ -497,8 +500,7 @@ static void on_watch(uv_timer_t *timer)
 		uv_timer_stop(timer);
 }
 
-/* ---- operations
- * --------------------------------------------------------------------------------------------------- */
+/* ---- operations ------------------------------------------------------------------------------ */
 
 static uint32_t count_unsettled(const struct parcel *parcel, uint32_t *ret_end)
 {
@@ -623,6 +625,9 @@ static void write_status(const struct output *base, struct buf *out)
 	    output->messages.ahead_count);
 	buf_add_text(out, ",\"last_error\":");
 	buf_add_json(out, output->last_error, strlen(output->last_error));
+	if (output->last_error[0] != '\0')
+		buf_printf(out, ",\"last_error_age_s\":%" PRIu64,
+		    (clock_monotonic_ms() - output->last_error_ms) / 1000);
 }
 
 rd_kafka_t *kafka_output_handle(const struct output *base)
@@ -632,8 +637,7 @@ rd_kafka_t *kafka_output_handle(const struct output *base)
 	return output->state == PRODUCER_UP ? kafka_producer_handle(output->producer) : NULL;
 }
 
-/* ---- what the shipper asks of the options
- * ------------------------------------------------------------------------- */
+/* ---- what the shipper asks of the options ---------------------------------------------------- */
 
 static bool wants_packed(const void *base)
 {

@@ -47,16 +47,15 @@ static struct kafka_producer *producer_of(void *pointer)
 	return producer;
 }
 
-/* ---- statistics
- * --------------------------------------------------------------------------------------------------- */
+/* ---- statistics ------------------------------------------------------------------------------ */
 
-/* Statistics are one JSON object, written without blanks.  tx_bytes stands in it once, and a broker has
+/* Statistics are one JSON object.  tx_bytes stands in it once, and a broker has
  * "state":"UP" and "rtt":{..."avg":...}; three numbers are found faster so than by reading hundreds of
  * kilobytes into a tree. */
 void kafka_statistics_read(const char *json, struct kafka_statistics *statistics)
 {
 	static const char bytes_name[] = "\"tx_bytes\":", up_name[] = "\"state\":\"UP\"",
-			  rtt_name[] = "\"rtt\":{", average_name[] = "\"avg\":";
+			  rtt_name[] = "\"rtt\":", average_name[] = "\"avg\":";
 	const char *bytes = strstr(json, bytes_name);
 
 	*statistics = (struct kafka_statistics){0};
@@ -76,8 +75,7 @@ void kafka_statistics_read(const char *json, struct kafka_statistics *statistics
 	}
 }
 
-/* ---- events
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- events ---------------------------------------------------------------------------------- */
 
 static size_t take_reports(struct kafka_producer *producer, rd_kafka_event_t *event)
 {
@@ -168,9 +166,7 @@ static void on_event(uv_poll_t *poll, int status, int events)
 	producer->calls->turn(producer->arg);
 }
 
-/* ---- life
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 static rd_kafka_t *start(rd_kafka_conf_t *conf, struct err *err)
 {

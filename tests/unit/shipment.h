@@ -21,8 +21,7 @@
 #define SHIPMENT_RECORDS 4096
 #define DEADLINE_MS      30000
 
-/* ---- the loop
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- the loop -------------------------------------------------------------------------------- */
 
 struct bench {
 	uv_loop_t loop;
@@ -144,8 +143,7 @@ static inline double bench_metric(struct bench *bench, const struct metric_famil
 	return metric_value(metric_get(bench->metrics, family, "main"));
 }
 
-/* ---- a parcel
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- a parcel -------------------------------------------------------------------------------- */
 
 struct shipment {
 	struct parcel parcel;

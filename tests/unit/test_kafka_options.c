@@ -148,8 +148,7 @@ START_TEST(logins_and_certificates_are_whole)
 }
 END_TEST
 
-/* ---- what librdkafka is told
- * -------------------------------------------------------------------------------------- */
+/* ---- what librdkafka is told ----------------------------------------------------------------- */
 
 static void check_property(rd_kafka_conf_t *conf, const char *name, const char *expected)
 {

@@ -86,8 +86,7 @@ static void status_has(const char *member)
 	buf_release(&out);
 }
 
-/* ---- what arrives
- * ------------------------------------------------------------------------------------------------- */
+/* ---- what arrives ---------------------------------------------------------------------------- */
 
 static const char *const three[] = {"{\"log\":\"one\"}", "{\"log\":\"two\"}", "{\"log\":\"three\"}"};
 
@@ -231,8 +230,9 @@ static double wire_bytes(const char *compression, double at_least)
 	RUN_UNTIL(&bench, shipment->is_done);
 	ck_assert_uint_eq(shipment->counts[ANSWER_SENT], 2000);
 	shipment_free(shipment);
-	RUN_UNTIL(
-	    &bench, bench_metric(&bench, &output_wire_bytes) > at_least); /* statistics come a little later */
+	/* statistics come a little later */
+	RUN_UNTIL(&bench, bench_metric(&bench, &output_wire_bytes) > at_least);
+	status_has("\"brokers_up\":1");
 	bytes = bench_metric(&bench, &output_wire_bytes);
 	teardown();
 	return bytes;
@@ -253,8 +253,8 @@ START_TEST(statistics_tell_bytes_brokers_and_round_trips)
 	static const char json[] = "{ \"name\": "
 				   "\"x\",\"tx\":3,\"tx_bytes\":1234,\"brokers\":{\"a\":{\"state\":\"UP\","
 				   "\"txbytes\":7,\"int_latency\":{\"avg\":9},"
-				   "\"rtt\":{\"min\":1,\"max\":9,\"avg\":250}},\"b\":{\"state\":\"UP\","
-				   "\"rtt\":{\"min\":1,\"max\":9,\"avg\":50}},"
+				   "\"rtt\": { \"min\":1, \"max\":9, \"avg\":250}},\"b\":{\"state\":\"UP\","
+				   "\"rtt\": { \"min\":1, \"max\":9, \"avg\":50}},"
 				   "\"c\":{\"state\":\"INIT\",\"rtt\":{\"avg\":900}}}}";
 	struct kafka_statistics statistics;
 
@@ -325,8 +325,7 @@ START_TEST(a_full_queue_makes_records_wait_and_keeps_their_order)
 }
 END_TEST
 
-/* ---- trouble
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- trouble --------------------------------------------------------------------------------- */
 
 START_TEST(a_broker_that_is_down_is_waited_for_and_said_to_be)
 {
@@ -544,8 +543,7 @@ START_TEST(credentials_that_change_are_taken_up)
 }
 END_TEST
 
-/* ---- the end
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 START_TEST(a_stop_recalls_what_is_queued_and_what_is_under_way)
 {

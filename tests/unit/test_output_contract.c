@@ -47,8 +47,7 @@ static void open_output(const struct output_ops *ops, const char *lines)
 	bench_open(&bench, ops, options);
 }
 
-/* ---- kafka
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- kafka ----------------------------------------------------------------------------------- */
 
 static struct kafka_far *kafka;
 
@@ -115,9 +114,7 @@ static void release_kafka(void)
 	kafka_far_release(kafka);
 }
 
-/* ---- http
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- http ------------------------------------------------------------------------------------ */
 
 static struct http_far server;
 
@@ -163,8 +160,7 @@ static void release_http(void)
 	http_far_free(&server);
 }
 
-/* ---- stdout
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- stdout ---------------------------------------------------------------------------------- */
 
 static struct stdout_far pipe_far;
 static uv_timer_t pipe_reader;
@@ -212,9 +208,7 @@ static void release_stdout(void)
 	stdout_far_release(&pipe_far);
 }
 
-/* ---- null
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- null ------------------------------------------------------------------------------------ */
 
 static void start_null(enum manner manner)
 {
@@ -237,8 +231,7 @@ static void release_null(void)
 	bench_release(&bench);
 }
 
-/* ---- all of them
- * -------------------------------------------------------------------------------------------------- */
+/* ---- all of them ----------------------------------------------------------------------------- */
 
 /* Kafka asks for nothing later: librdkafka repeats by itself.  Standard output can only take, wait, or be
  * gone. */
@@ -324,8 +317,7 @@ static void run_idle(void)
 		uv_run(&bench.loop, UV_RUN_ONCE);
 }
 
-/* ---- the sentences
- * ------------------------------------------------------------------------------------------------ */
+/* ---- the sentences --------------------------------------------------------------------------- */
 
 START_TEST(one_each_record_is_answered_exactly_once_later_on_the_loop)
 {
