@@ -430,11 +430,12 @@ static void leave(struct kafka_output *output)
 	watch(output);
 }
 
-static void count(struct kafka_output *output)
+static void add_to_metrics(struct kafka_output *output)
 {
 	uint64_t wire_bytes = kafka_producer_statistics(output->producer)->wire_bytes;
 
-	metric_add(output->wire_bytes, wire_bytes - output->wire_seen);
+	if (wire_bytes > output->wire_seen) /* the sum shrinks when a broker leaves the cluster */
+		metric_add(output->wire_bytes, wire_bytes - output->wire_seen);
 	output->wire_seen = wire_bytes;
 	metric_add(output->ahead, output->messages.ahead_count - output->ahead_seen);
 	output->ahead_seen = output->messages.ahead_count;
@@ -453,7 +454,7 @@ static void on_ended(void *arg)
 
 static void end(struct kafka_output *output)
 {
-	count(output);
+	add_to_metrics(output);
 	output->state = PRODUCER_ENDING;
 	kafka_producer_end(output->producer, on_ended);
 }
@@ -469,7 +470,7 @@ static void turn(void *arg)
 	if (output->state == PRODUCER_UP && (output->must_leave || stopped != NULL))
 		leave(output);
 	if (output->state == PRODUCER_UP) {
-		count(output);
+		add_to_metrics(output);
 		enqueue_waiting(output);
 	}
 	if (output->state == PRODUCER_LEAVING && output->message_count == 0)
