@@ -115,6 +115,11 @@ static void make_metrics(struct pipeline *pipeline)
 		pipeline->audit[i] = metric_get(table, &family_audit, name, account_term_names[i]);
 }
 
+static const struct format *wire_format(const struct output_conf *conf)
+{
+	return conf->ops->format != NULL ? conf->ops->format(conf->options) : &format_ndjson;
+}
+
 static void make_gatherer(struct pipeline *pipeline)
 {
 	const struct output_conf *conf = pipeline->conf_output;
@@ -124,16 +129,16 @@ static void make_gatherer(struct pipeline *pipeline)
 	*gatherer = (struct gatherer){
 		.shipper = &pipeline->shipper,
 		.loop = pipeline->env.loop,
-		.format = conf->ops->format(conf->options),
+		.format = wire_format(conf),
 		.format_options = &pipeline->format_options,
 		.batch_bytes = conf->common.batch_size,
 		.batch_records = conf->common.batch_records < GATHERER_RECORDS_MAX ? conf->common.batch_records : GATHERER_RECORDS_MAX,
 		.batch_age_ms = conf->common.batch_age_ms,
-		.record_limit = conf->ops->record_limit(conf->options),
+		.record_limit = conf->ops->record_limit != NULL ? conf->ops->record_limit(conf->options) : 0,
 		.memory_limit = conf->memory_share,
 		.lanes = (unsigned)conf->common.lanes,
 	};
-	gatherer->template_count = conf->ops->destination(conf->options, templates);
+	gatherer->template_count = conf->ops->destination != NULL ? conf->ops->destination(conf->options, templates) : 0;
 	must(gatherer->template_count <= OUTPUT_TEMPLATES);
 	for (size_t i = 0; i < gatherer->template_count; i++) {
 		gatherer->templates[i] = template_new(templates[i]);
@@ -145,7 +150,7 @@ static void make_gatherer(struct pipeline *pipeline)
 static void make_shipper(struct pipeline *pipeline)
 {
 	const struct output_conf *conf = pipeline->conf_output;
-	const struct format *format = conf->ops->format(conf->options);
+	const struct format *format = wire_format(conf);
 	bool is_plain = conf->common.compression == PACK_NONE && format->begin[0] == '\0' && strcmp(format->separator, format->end) == 0;
 	struct shipper *shipper = &pipeline->shipper;
 
@@ -154,9 +159,9 @@ static void make_shipper(struct pipeline *pipeline)
 		.loop = pipeline->env.loop,
 		.ops = conf->ops,
 		.format = format,
-		.wants_body = conf->ops->wants_packed(conf->options),
+		.wants_body = conf->ops->wants_packed != NULL && conf->ops->wants_packed(conf->options),
 		.codec = (enum pack_codec)conf->common.compression,
-		.backoff = conf->ops->retry_backoff(conf->options),
+		.backoff = conf->ops->retry_backoff != NULL ? conf->ops->retry_backoff(conf->options) : (struct bind_range){1000, 60000},
 		.metrics = pipeline->shipper.metrics,
 		.on_room = on_room,
 		.arg = pipeline,

@@ -457,12 +457,6 @@ static size_t destination(const void *base, const char **ret_templates)
 	return 1 + options->headers.count;
 }
 
-static size_t record_limit(const void *options)
-{
-	(void)options;
-	return 0;
-}
-
 static struct bind_range retry_backoff(const void *base)
 {
 	const struct http_options *options = base;
@@ -479,7 +473,6 @@ const struct output_ops output_http = {
 	.wants_packed = wants_packed,
 	.format = format,
 	.destination = destination,
-	.record_limit = record_limit,
 	.retry_backoff = retry_backoff,
 	.open = open_output,
 	.send = send_parcel,

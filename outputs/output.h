@@ -92,16 +92,18 @@ struct output_ops {
 
 	/* Judges keys together after binding; section may be NULL.  May be NULL. */
 	void (*check)(const void *options, const struct ini_section *section, const char *section_name, struct ini_complaints *complaints);
-	/* Does it want parcels packed (body) rather than raw records? */
+	/* What follows up to open tells what the output wants; NULL stands for the usual, named last. */
+	/* Does it want parcels packed (body) rather than raw records?  Raw. */
 	bool (*wants_packed)(const void *options);
+	/* The wire format of its records: NDJSON. */
 	const struct format *(*format)(const void *options);
-	/* The templates whose expansions make the destination: fills at most OUTPUT_TEMPLATES texts, returns how many. */
+	/* The templates whose expansions make the destination: fills at most OUTPUT_TEMPLATES texts, returns how many.  None. */
 	size_t (*destination)(const void *options, const char **ret_templates);
-	/* What stands for template number index where it cannot be filled (Kafka's fallback_topic), or NULL: it then stands empty. */
+	/* What stands for template number index where it cannot be filled (Kafka's fallback_topic), or NULL: it then stands empty.  Empty. */
 	const char *(*fallback)(const void *options, size_t index);
-	/* The most bytes of one encoded record, 0 = no limit. */
+	/* The most bytes of one encoded record, 0 = no limit.  No limit. */
 	size_t (*record_limit)(const void *options);
-	/* How long between tries after RETRY and HOLD, in ms. */
+	/* How long between tries after RETRY and HOLD, in ms.  1 s to 60 s. */
 	struct bind_range (*retry_backoff)(const void *options);
 
 	/* Validates, allocates, starts; must not wait for the network.  options are borrowed until close. */

@@ -191,44 +191,9 @@ static void close_output(struct output *base)
 	uv_close((uv_handle_t *)&output_of(base)->later, on_closed);
 }
 
-static bool wants_packed(const void *options)
-{
-	(void)options;
-	return false;
-}
-
-static const struct format *format(const void *options)
-{
-	(void)options;
-	return &format_ndjson;
-}
-
-static size_t destination(const void *options, const char **ret_templates)
-{
-	(void)options, (void)ret_templates;
-	return 0;
-}
-
-static size_t record_limit(const void *options)
-{
-	(void)options;
-	return 0;
-}
-
-static struct bind_range retry_backoff(const void *options)
-{
-	(void)options;
-	return (struct bind_range){1000, 60000};
-}
-
 const struct output_ops output_stdout = {
 	.name = "stdout",
 	.help = "Prints records to standard output, one JSON object a line.",
-	.wants_packed = wants_packed,
-	.format = format,
-	.destination = destination,
-	.record_limit = record_limit,
-	.retry_backoff = retry_backoff,
 	.open = open_output,
 	.send = send_parcel,
 	.stop = stop_output,
