@@ -172,8 +172,12 @@ void batch_settle(struct batch *batch, size_t index, void (*fate)(void *arg, str
 			fate(arg, run->ledger, bytes);
 			run->fateless_bytes -= bytes;
 		}
-		if (--run->open_count == 0)
-			ledger_settle(run->ledger, run->span);
+		if (--run->open_count != 0)
+			continue;
+		/* In flight is what lies in a batch.  The run is over: a record of it that got no fate shows in the account now.  Not later: the ledger's
+		 * reader may end with this span, long before the batch does. */
+		account_take(&run->ledger->account, ACCOUNT_IN_FLIGHT, run->fateless_bytes);
+		ledger_settle(run->ledger, run->span);
 	}
 }
 

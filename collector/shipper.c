@@ -249,9 +249,6 @@ static void release_batch(struct shipper *shipper, struct batch *batch)
 	struct lane *lane = batch->lane;
 
 	metric_observe(shipper->metrics.latency, (double)(clock_monotonic_ms() - batch->opened_ms) / 1e3, batch->record_count);
-	/* In flight is what lies in a batch, and this one goes: a record that got no fate would show in the account now. */
-	for (size_t i = 0; i < batch->run_count; i++)
-		account_take(&batch->runs[i].ledger->account, ACCOUNT_IN_FLIGHT, batch->runs[i].fateless_bytes);
 	DL_DELETE(lane->queue, batch);
 	lane->queued_count--;
 	shipper->queued_count--;

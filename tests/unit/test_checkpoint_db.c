@@ -713,7 +713,7 @@ START_TEST(any_call_that_fails_is_told_and_leaves_what_was_finished)
 	scratch_init(&scratch);
 	shaky_install();
 	for (unsigned kind = 0; kind < 6; kind++) {
-		unsigned calls;
+		unsigned calls = 0;
 
 		for (unsigned at = 1; at == 1 || at <= calls; at++) {
 			struct picture picture;

@@ -287,6 +287,38 @@ START_TEST(records_answered_one_by_one_leave_only_the_others_to_send)
 }
 END_TEST
 
+/* A file that is done while its batch still waits for records of another one: its reader goes, and its ledger with it. */
+START_TEST(a_batch_outlives_the_ledger_of_a_settled_run)
+{
+	struct ledger *other = calloc(1, sizeof *other);
+	struct record record = {.text = "z", .len = 1, .source_bytes = 10};
+	struct batch_entry entry = {.record = &record, .source = &source, .ledger = other, .format = &plain};
+	struct batch *batch;
+	uint64_t cut;
+
+	setup(false);
+	ledger_init(other, &total, NULL);
+	batch = batch_new(shipper_lane(&shipper, "0", 2, 0), now_ms);
+	for (int i = 0; i < 2; i++) {
+		account_read(&entry.ledger->account, 10);
+		account_add(&entry.ledger->account, ACCOUNT_OPEN, 10);
+		batch_append(batch, &entry, &cut);
+		entry.ledger = &ledger;
+	}
+	shipper_count_memory(&shipper, batch);
+	shipper_take(&shipper, batch);
+	answer_each(0, "sr");
+	ck_assert(ledger_is_empty(other));
+	ledger_release(other);
+	free(other);
+	advance(1000);
+	answer_all(0, ANSWER_SENT);
+	ck_assert_uint_eq(total.terms[ACCOUNT_ACKED], 20);
+	ck_assert_int_eq(account_imbalance(&total), 0);
+	teardown();
+}
+END_TEST
+
 START_TEST(an_output_that_merges_gets_suspects_with_nothing_else_under_way)
 {
 	setup(true);
@@ -396,5 +428,5 @@ END_TEST
 UNIT_MAIN("shipper", sent_records_are_acked_and_move_the_mark, a_lane_sends_one_batch_at_a_time_in_order,
 	retry_sends_the_same_again_before_what_follows, hold_keeps_everything_and_says_so,
 	a_rejection_in_company_is_bisected_until_the_culprit_stands_alone, records_answered_one_by_one_leave_only_the_others_to_send,
-	an_output_that_merges_gets_suspects_with_nothing_else_under_way, a_single_record_that_did_not_go_alone_is_not_dropped_yet,
+	a_batch_outlives_the_ledger_of_a_settled_run, an_output_that_merges_gets_suspects_with_nothing_else_under_way, a_single_record_that_did_not_go_alone_is_not_dropped_yet,
 	retry_after_is_respected_within_the_range, closing_frees_what_is_left_and_drops_nothing, a_body_ends_as_its_format_says_once)
