@@ -328,6 +328,7 @@ struct setup {
 static void set_transport(struct setup *setup, const struct http_peer *peer)
 {
 	SET(setup, CURLOPT_NOSIGNAL, 1L);
+	SET(setup, CURLOPT_QUICK_EXIT, 1L); /* the end of a request does not wait, with the whole loop, for a name server that says nothing */
 	SET(setup, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	SET(setup, CURLOPT_PROTOCOLS_STR, "http,https");
 	SET(setup, CURLOPT_FOLLOWLOCATION, 0L);

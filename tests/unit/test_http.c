@@ -1,12 +1,16 @@
-/* The HTTP client against a server of this test: a thread that plays one scripted answer a connection. */
+/* The HTTP client against a server of this test: a thread that plays one scripted answer a connection; and against a
+ * resolver of this test, which takes the place of the C library's for libcurl's threads too. */
 #include "config.h"
 
 #include "common/http.h"
 #include "tests/unit/unit.h"
 
 #include <arpa/inet.h>
+#include <dlfcn.h>
+#include <netdb.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -111,6 +115,29 @@ static void stop_server(void)
 	close(server.fd);
 }
 
+/* ---- the resolver ------------------------------------------------------------------------------------------------- */
+
+#define LOST_NAME "lost.test"
+#define LOST_MS   2000
+
+static atomic_int lost_count; /* who waits there */
+
+/* Name servers that do not answer cost the C library seconds. */
+int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **ret_list)
+{
+	static int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+
+	if (name != NULL && strcmp(name, LOST_NAME) == 0) {
+		lost_count++;
+		usleep(LOST_MS * 1000);
+		lost_count--;
+		return EAI_AGAIN;
+	}
+	*(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+	must(real != NULL);
+	return real(name, service, hints, ret_list);
+}
+
 /* ---- the client --------------------------------------------------------------------------------------------------- */
 
 static uv_loop_t loop;
@@ -162,21 +189,27 @@ static void close_client(void)
 	ck_assert_int_eq(uv_loop_close(&loop), 0);
 }
 
-static struct http_request *start(const char *body, bool chunked)
+static struct http_request *start_at(const char *url, const char *body, bool chunked)
 {
 	static const char *const headers[] = {"X-Test: yes", NULL};
-	char url[64];
 	struct http_call call = {.method = body != NULL ? "POST" : "GET", .url = url, .headers = headers, .body = body,
 		.body_len = body != NULL ? strlen(body) : 0, .username = "user", .password = "pass", .peer = &peer,
 		.on_chunk = chunked ? on_chunk : NULL, .on_end = on_end};
 	struct http_request *request;
 	struct err err;
 
-	snprintf(url, sizeof url, "http://127.0.0.1:%u/path", server.port);
 	is_starting = true;
 	ck_assert_int_eq(http_start(http, &call, &request, &err), 0);
 	is_starting = false;
 	return request;
+}
+
+static struct http_request *start(const char *body, bool chunked)
+{
+	char url[64];
+
+	snprintf(url, sizeof url, "http://127.0.0.1:%u/path", server.port);
+	return start_at(url, body, chunked);
 }
 
 static void run_until(int count)
@@ -286,6 +319,43 @@ START_TEST(a_server_that_hangs_ends_at_the_timeout)
 }
 END_TEST
 
+START_TEST(a_server_that_hangs_in_the_handshake_ends_at_the_timeout)
+{
+	char url[64];
+
+	start_server(false, "hang", NULL, NULL); /* takes the client's hello, and says nothing */
+	open_client();
+	peer.timeout_ms = 150;
+	snprintf(url, sizeof url, "https://127.0.0.1:%u/", server.port);
+	(void)start_at(url, "body", false);
+	run_until(1);
+	ck_assert_int_eq(last.status, 0);
+	ck_assert(!last.connected);
+	close_client();
+	stop_server();
+}
+END_TEST
+
+START_TEST(a_resolver_that_hangs_keeps_nobody_waiting)
+{
+	uint64_t start_ms = clock_monotonic_ms();
+
+	open_client();
+	peer.timeout_ms = 150;
+	(void)start_at("http://" LOST_NAME "/", "body", false);
+	run_until(1);
+	ck_assert_int_eq(last.status, 0);
+	http_cancel(start_at("http://" LOST_NAME "/", "body", false));
+	(void)start_at("http://" LOST_NAME "/", "body", false);
+	run_until(2);
+	close_client();
+	ck_assert_uint_lt(clock_monotonic_ms() - start_ms, LOST_MS);
+	while (lost_count != 0)
+		usleep(10000);
+	usleep(50000); /* their threads end */
+}
+END_TEST
+
 START_TEST(nobody_listens)
 {
 	start_server(false, NULL, NULL, NULL);
@@ -372,6 +442,7 @@ START_TEST(retry_after_is_seconds_or_a_date)
 END_TEST
 
 UNIT_MAIN("http", a_whole_answer_has_its_status_and_body, an_answer_that_is_not_whole_is_none, a_chunked_answer_is_whole_with_its_last_chunk,
-	redirects_are_answers, retry_after_comes_with_the_answer, endless_heads_and_bodies_end, a_server_that_hangs_ends_at_the_timeout, nobody_listens,
+	redirects_are_answers, retry_after_comes_with_the_answer, endless_heads_and_bodies_end, a_server_that_hangs_ends_at_the_timeout,
+	a_server_that_hangs_in_the_handshake_ends_at_the_timeout, a_resolver_that_hangs_keeps_nobody_waiting, nobody_listens,
 	requests_in_a_row_share_a_connection, a_cancelled_request_never_answers, chunks_come_as_they_are_and_the_reader_may_end_it,
 	a_bad_url_is_an_error_and_nothing_follows, retry_after_is_seconds_or_a_date)
