@@ -19,6 +19,7 @@ from kit.oracle import Oracle
 from kit.wait import until
 
 IS_LONG = os.environ.get("DRAVE_LONG") == "1"
+IS_SANITIZED = os.environ.get("DRAVE_SANITIZED") == "1"
 IS_CI = os.environ.get("CI") == "true"
 NODE = "node-1"
 
