@@ -44,7 +44,7 @@ class AdminTest(case.FlowCase):
         self.assertLess(metrics.sum("drave_output_wire_bytes_total"), metrics.sum("drave_output_bytes_total"))
 
     def test_promtool_has_nothing_to_say(self):
-        if not shutil.which("promtool"):
+        if not shutil.which("promtool") and not case.IS_CI:
             self.skipTest("no promtool")
         checked = subprocess.run(["promtool", "check", "metrics"], input=self.under_test.metrics().text, capture_output=True, text=True)
         self.assertEqual((checked.returncode, checked.stdout, checked.stderr), (0, "", ""))
