@@ -110,7 +110,8 @@ const struct bind_row kafka_rows[] = {
 	.offset = KAFKA(linger_ms),
 	.fallback = "5ms",
 	.max = 60000,
-	.help = "How long librdkafka waits for more messages to share a request."},
+	.help = "How long librdkafka waits for more messages to share a request.  With payload = batch a "
+		"message does not wait: it is a batch already."},
     {.key = "partitioner",
 	.kind = BIND_WORD,
 	.offset = KAFKA(partitioner),
@@ -449,7 +450,7 @@ static void set_sizes(struct setup *setup, const struct kafka_options *options, 
 	uint64_t kbytes = env->memory_limit / 1024;
 
 	set_number(setup, "message.max.bytes", MESSAGE_BYTES);
-	set_number(setup, "linger.ms", options->linger_ms);
+	set_number(setup, "linger.ms", options->payload == KAFKA_PAYLOAD_BATCH ? 0 : options->linger_ms);
 	set_number(setup, "queue.buffering.max.kbytes",
 	    kbytes < 1           ? 1
 	    : kbytes < INT32_MAX ? kbytes

@@ -212,11 +212,12 @@ START_TEST(weaker_acks_give_up_idempotence_but_not_the_order)
 }
 END_TEST
 
-START_TEST(a_batch_is_not_compressed_twice)
+START_TEST(a_batch_is_not_compressed_twice_and_waits_for_no_other)
 {
 	rd_kafka_conf_t *conf = conf_of(NEEDED "payload = batch\n", plain_env);
 
 	check_property(conf, "compression.type", "none");
+	check_property(conf, "linger.ms", "0");
 	rd_kafka_conf_destroy(conf);
 	release();
 }
@@ -273,6 +274,6 @@ UNIT_MAIN("kafka_options", brokers_and_topic_are_enough_and_needed, acks_0_is_re
     a_batch_takes_neither_key_nor_headers_of_one_container,
     templates_that_need_metadata_are_refused_where_nothing_replaces_them, headers_are_names_and_templates,
     logins_and_certificates_are_whole, librdkafka_is_told_what_the_promises_need,
-    weaker_acks_give_up_idempotence_but_not_the_order, a_batch_is_not_compressed_twice,
+    weaker_acks_give_up_idempotence_but_not_the_order, a_batch_is_not_compressed_twice_and_waits_for_no_other,
     a_level_that_librdkafka_has_not_becomes_its_highest, other_properties_reach_librdkafka,
     the_record_limit_leaves_room_for_the_longest_key_and_headers)
