@@ -57,7 +57,8 @@ struct collector_set {
 /* -EINVAL only if it is no object that can be kept (no metadata); what is wrong in the spec becomes the complaint. */
 int collector_set_read(struct collector_set **ret_set, const struct cJSON *object, struct err *err);
 void collector_set_free(struct collector_set *set);
-/* The body of PUT .../status: the set's identity and version with this status; also the strings for `kubectl get -o wide` (containers, images, selector). */
+/* The body of PUT .../status: the set's identity and version with this status; also the strings that printer columns show (nodeSelector, containers, images,
+ * labelSelector), since a column shows only the first match of a path. */
 void collector_set_status_body(const struct collector_set *set, const struct set_status *status, struct buf *out);
 /* Is there a difference worth a write (S-)? */
 bool set_status_equal(const struct set_status *a, const struct set_status *b);

@@ -40,7 +40,7 @@ void pod_template_canonical(const struct cJSON *tree, struct buf *out);
 void pod_template_hash(char out[POD_HASH_BYTES], const char *data, size_t len, int64_t collision_count);
 
 struct pod_name {
-	char text[64];
+	char text[80];
 };
 /* DESIGN decision 9: <set, cut to 40>-<10 hex of XXH3-64 of node name, NUL, node UID>-<hash>, and "-<attempt>" for attempt >= 2. */
 struct pod_name pod_name_make(const char *set_name, const char *node_name, const char *node_uid, const char *hash, unsigned attempt);

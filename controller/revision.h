@@ -7,6 +7,7 @@
 #include "common/buf.h"
 #include "common/err.h"
 #include "common/kube_object.h"
+#include "controller/collector_set.h"
 
 struct revision {
 	struct kube_meta meta;
@@ -17,11 +18,14 @@ struct revision {
 
 int revision_read(struct revision **ret_revision, const struct cJSON *object, struct err *err);
 void revision_free(struct revision *revision);
-/* The hash label; its name if it has none (H-7); "" if the label is missing and asked for strictly. */
+/* The hash label; "" if it has none (H-7). */
 const char *revision_hash(const struct revision *revision);
-/* The body of a POST: name `<set>-<hash>`, labels of the template and the hash label, owner reference, data, number. */
-void revision_body(const struct kube_meta *set, const struct kube_labels *labels, const char *hash, int64_t number, const char *data, size_t len,
-	struct buf *out);
+/* The name of the set's revision with this hash, as upstream: `<set>-<hash>`, the set's name cut to 223. */
+#define REVISION_NAME_BYTES 256
+void revision_name(char out[REVISION_NAME_BYTES], const char *set_name, const char *hash);
+/* The body of a POST: that name, the labels of the template and the hash label, the set's annotations (the change cause; not what kubectl applied last), owner
+ * reference, data, number. */
+void revision_body(const struct collector_set *set, const char *hash, int64_t number, const char *data, size_t len, struct buf *out);
 /* Oldest first: by number, then creation, then name. For qsort over struct revision *. */
 int revision_compare(const void *a, const void *b);
 
