@@ -9,7 +9,8 @@
 --tools is where gen, receiver and limits were built (BUILD/bench).  A case is a file adapters/NAME/VARIANT.conf; its first
 word picks the receiver: http-, tcp-, kafka-, null-.  adapters/NAME/cmd is the command line.  @WORDS@ in both are filled in.
 A case limits/ROW is a skeleton agent of bench/limits; catchup adds the one that belongs to each case by itself, so that every
-ratio comes from the same rounds.  Cases alternate: the first run of each, then the second of each in reverse order ...
+ratio comes from the same rounds.  steady and idle put their floor into the row of each run.  Cases alternate: the first run of each,
+then the second of each in reverse order ...
 """
 
 import argparse
@@ -231,13 +232,13 @@ def fill(text, words):
 
 # ---- scenarios: each takes one case and returns one row ------------------------------------------------
 
-def skeleton_row(options, case):
+def skeleton_row(options, case, data, consume=False):
     """A row of bench/limits, with the same receiver and the same account as an agent."""
-    receiver = Receiver(options, case)
-    lines = manifest(options.data)["lines"]
-    command = [tool(options, "limits"), "--data", options.data, "--runs", "1", "--json", "1", "--row", case.split("/")[1]]
+    receiver = Receiver(options, case, consume)
+    lines = manifest(data)["lines"]
+    command = [tool(options, "limits"), "--data", data, "--runs", "1", "--json", "1", "--row", case.split("/")[1]]
     command += ["--brokers", receiver.end("brokers")] if receiver.kind == "kafka" else ["--http", receiver.end("http")]
-    warm(options.data)
+    warm(data)
     loopback = loopback_bytes()
     done = subprocess.run(pinned(options, 0, command), stdout=subprocess.PIPE, text=True, check=True)
     time.sleep(1)
@@ -251,7 +252,7 @@ def skeleton_row(options, case):
 def catchup(options, case):
     """Everything is there already: how long, and for how much, until the last line has arrived."""
     if case.startswith("limits/"):
-        return skeleton_row(options, case)
+        return skeleton_row(options, case, options.data)
     written = manifest(options.data)
     warm(options.data)
     receiver = None if "/null-" in case else Receiver(options, case)
@@ -339,6 +340,9 @@ def steady(options, case):
     agent.stop()
     if receiver:
         receiver.stop()
+    if not options.no_skeleton and skeleton_of(case):
+        floor = skeleton_row(options, skeleton_of(case), data, consume=True)
+        row.update(floor_cpu_s=floor["cpu_s"], floor_rss_kb=floor["rss_peak_kb"])
     return row
 
 
@@ -375,6 +379,10 @@ def idle(options, case):
     agent.stop()
     if receiver:
         receiver.stop()
+    if not options.no_skeleton:
+        done = subprocess.run([tool(options, "watcher"), data, str(int(options.seconds))], stdout=subprocess.PIPE, text=True, check=True)
+        floor = json.loads(done.stdout)
+        row.update(floor_cpu_pct=100 * floor["cpu_s"] / options.seconds, floor_rss_kb=floor["rss_kb"])
     return row
 
 
@@ -399,7 +407,7 @@ def with_skeletons(cases):
 
 
 SHOWN = ("case", "files", "wall_s", "cpu_s", "cpu_pct", "rss_peak_kb", "rss_kb", "anon_peak_kb", "lost", "dup", "wire", "p50_ms",
-         "p99_ms")
+         "p99_ms", "floor_cpu_s", "floor_cpu_pct", "floor_rss_kb")
 
 
 def rounded(value):
@@ -427,7 +435,7 @@ def main():
     parser.add_argument("--data", help="a tree that gen wrote (catchup)")
     parser.add_argument("--bin", action="append", default=[], metavar="NAME=PATH")
     parser.add_argument("--case", action="append", default=[], metavar="NAME/VARIANT")
-    parser.add_argument("--no-skeleton", action="store_true", help="only the cases that are named")
+    parser.add_argument("--no-skeleton", action="store_true", help="only the cases that are named, and no floor")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--out", required=True, help="one JSON object a run is appended")
     parser.add_argument("--files", type=int, default=100)

@@ -12,11 +12,13 @@ COLUMNS = {
                 "system s": ("system_s", 1, "%.2f"), "peak RSS MiB": ("rss_peak_kb", 1 / MIB_IN_KB, "%.1f"),
                 "anon MiB": ("anon_peak_kb", 1 / MIB_IN_KB, "%.1f"), "wire MB": ("wire", 1 / MB, "%.1f"), "lost": ("lost", 1, "%d"),
                 "dup": ("dup", 1, "%d")},
-    "steady": {"files": ("files", 1, "%d"), "CPU %": ("cpu_pct", 1, "%.2f"), "CPU ms per MB": ("ms_per_mb", 1, "%.2f"),
-               "RSS MiB": ("rss_kb", 1 / MIB_IN_KB, "%.1f"), "anon MiB": ("anon_peak_kb", 1 / MIB_IN_KB, "%.1f"),
+    "steady": {"files": ("files", 1, "%d"), "CPU %": ("cpu_pct", 1, "%.2f"), "CPU s": ("cpu_s", 1, "%.2f"),
+               "floor CPU s": ("floor_cpu_s", 1, "%.2f"), "RSS MiB": ("rss_kb", 1 / MIB_IN_KB, "%.1f"),
+               "floor RSS MiB": ("floor_rss_kb", 1 / MIB_IN_KB, "%.1f"), "anon MiB": ("anon_peak_kb", 1 / MIB_IN_KB, "%.1f"),
                "p50 ms": ("p50_ms", 1, "%.1f"), "p99 ms": ("p99_ms", 1, "%.1f"), "max ms": ("max_ms", 1, "%.1f"),
                "wire MB": ("wire", 1 / MB, "%.1f"), "lost": ("lost", 1, "%d"), "dup": ("dup", 1, "%d")},
-    "idle": {"files": ("files", 1, "%d"), "CPU %": ("cpu_pct", 1, "%.3f"), "RSS MiB": ("rss_kb", 1 / MIB_IN_KB, "%.1f"),
+    "idle": {"files": ("files", 1, "%d"), "CPU %": ("cpu_pct", 1, "%.3f"), "floor CPU %": ("floor_cpu_pct", 1, "%.3f"),
+             "RSS MiB": ("rss_kb", 1 / MIB_IN_KB, "%.1f"), "floor RSS MiB": ("floor_rss_kb", 1 / MIB_IN_KB, "%.1f"),
              "anon MiB": ("anon_kb", 1 / MIB_IN_KB, "%.1f"), "CPU s to start": ("start_cpu_s", 1, "%.2f"), "lost": ("lost", 1, "%d")},
 }
 SAME_ROUND = (("case", "skeleton"), ("run", "run"), ("bytes", "bytes"))
