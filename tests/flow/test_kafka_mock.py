@@ -142,6 +142,19 @@ class KafkaMockTest(case.FlowCase):
         self.begin(**{"rdkafka.queue.buffering.max.messages": 500})
         self.end_well()
 
+    def test_killed_while_brokers_take_everything_and_say_nothing(self):
+        """Enqueued is not delivered: what had no report comes again."""
+        self.cluster()
+        self.mock.tell("rtt", -1, 600_000)
+        self.work()
+        self.begin()
+        until(lambda: self.under_test.metric("drave_audit_bytes", term="in_flight") > 0, "under way")
+        self.assertEqual(self.under_test.metric("drave_audit_bytes", term="acked"), 0)
+        self.under_test.kill()
+        self.mock.tell("rtt", -1, 0)
+        self.under_test.start()
+        self.end_well(duplicates=sum(self.node.written.values()))
+
     def test_stops_with_the_brokers_down(self):
         """Unacknowledged records are purged, not waited for, and come again."""
         self.cluster()

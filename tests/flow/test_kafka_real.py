@@ -153,6 +153,23 @@ class OneBrokerTest(KafkaCase):
         self.broker.create(self.topic)
         self.end_well(self.broker)
 
+    def test_topic_that_is_deleted_is_waited_for_and_goes_on_when_it_is_back(self):
+        """What lay in it is gone with it; what came since is not."""
+        self.broker.create(self.topic)
+        container = self.node.container()
+        container.write(200)
+        self.begin(self.broker)
+        self.all_acknowledged(self.node)
+        self.broker.topics("--delete", "--topic", self.topic)
+        first = container.sequence
+        container.write(200)
+        self.holds("topic")
+        self.broker.create(self.topic)
+        self.all_acknowledged(self.node)
+        self.under_test.stop()
+        self.witness.take_all(json.loads(message.value) for message in self.broker.read(self.topic))
+        self.assertEqual(sorted(self.witness.copies[container.key]), list(range(first, container.sequence)))
+
     def test_held_topic_stops_only_its_own_streams(self):
         for namespace in ("shop", "team-a"):
             self.node.container(namespace=namespace).write(200)

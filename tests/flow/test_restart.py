@@ -116,6 +116,24 @@ class RestartTest(case.FlowCase):
         self.under_test.stop()
         self.judge(self.end, self.witness, kubelet.written)
 
+    def test_other_options_after_a_restart_go_on_at_the_same_place(self):
+        """How an output packs and sends is no part of where it stands."""
+        kubelet = self.kubelet()
+        containers = kubelet.fleet(3)
+        self.sections["collector"]["memory_limit"] = "64MiB"
+        for rows in ({"lanes": 1}, {"lanes": 7, "batch_records": 10}, {"compression": "gzip"}, {"compression": "none", "format": "json_array"},
+                     {"batch_size": "64KiB", "batch_age": "5ms"}, {"match": "*"}, {"record_id": "on"}, {}):
+            self.under_test.configure({**self.sections, "output:main": self.http(self.end, **rows)})
+            self.under_test.start()
+            for container in containers:
+                container.write(100)
+                container.write(size=40_000)
+            containers[0].rotate(between=5)
+            self.arrived(self.end, self.witness, kubelet.written)
+            self.settled(self.under_test)
+            self.under_test.stop()
+        self.judge(self.end, self.witness, kubelet.written)
+
 
 if __name__ == "__main__":
     case.main()

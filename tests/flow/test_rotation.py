@@ -174,6 +174,33 @@ class RotationTest(case.FlowCase):
         self.under_test.start()
         self.end_well()
 
+    def test_truncated_and_still_shorter_than_its_mark_while_away(self):
+        container = self.node.container()
+        container.write(200)
+        self.watch()
+        self.read_so_far()
+        self.settled(self.under_test)
+        self.under_test.stop()
+        os.ftruncate(container.fd, 0)
+        container.write(10)
+        self.under_test.start()
+        self.end_well()
+
+    def test_deleted_and_written_anew_while_away_with_the_same_inode_or_another(self):
+        container = self.node.container()
+        self.watch()
+        for length in (300, 30, 300):  # shorter and longer than the mark
+            container.write(100)
+            self.read_so_far()
+            self.settled(self.under_test)
+            self.under_test.stop()
+            container.end()
+            os.remove(container.path)
+            container.open()
+            container.write(length)
+            self.under_test.start()
+        self.end_well()
+
     def test_rotated_while_away_is_finished_first(self):
         container = self.node.container()
         container.write(100)

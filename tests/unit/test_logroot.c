@@ -2,6 +2,9 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -139,6 +142,84 @@ START_TEST(a_linked_directory_is_refused_without_openat2_too)
 }
 END_TEST
 
+/* ---- traps that are laid between two looks ---- */
+
+#define RACE_ROUNDS 5000
+
+/* Exchanges two names under the tree as fast as it can. */
+struct swapper {
+	char one[PATH_MAX], other[PATH_MAX];
+	unsigned swap_count;
+	atomic_bool must_end;
+};
+
+static void *swap(void *arg)
+{
+	struct swapper *swapper = arg;
+
+	while (!swapper->must_end)
+		swapper->swap_count +=
+		    renameat2(AT_FDCWD, swapper->one, AT_FDCWD, swapper->other, RENAME_EXCHANGE) == 0;
+	return NULL;
+}
+
+/* Opens what is a log file or a directory at one moment and a link out of the root at the next, until both were met often. */
+static void race(const char *one, const char *other)
+{
+	unsigned opened = 0, refused = 0;
+	struct swapper swapper = {.swap_count = 0};
+	struct stat secret;
+	struct tree tree;
+	pthread_t thread;
+
+	tree_init(&tree);
+	scratch_append(&tree.scratch, "root/pod/box/0.log", "log\n");
+	scratch_append(&tree.scratch, "outside/0.log", "secret\n");
+	link_to(&tree, "../../../outside/0.log", "root/pod/box/trap");
+	link_to(&tree, "../../outside", "root/pod/trap");
+	ck_assert_int_eq(stat(scratch_path(&tree.scratch, "outside/0.log"), &secret), 0);
+	(void)snprintf(swapper.one, sizeof swapper.one, "%s/%s", tree.scratch.path, one);
+	(void)snprintf(swapper.other, sizeof swapper.other, "%s/%s", tree.scratch.path, other);
+	ck_assert_int_eq(pthread_create(&thread, NULL, swap, &swapper), 0);
+	for (unsigned round = 0; round < RACE_ROUNDS || opened < 10 || refused < 10; round++) {
+		int dir_fd = logroot_open_dir(&tree.root, "pod/box");
+		struct logroot_file file;
+
+		if (dir_fd >= 0 && logroot_open_file(dir_fd, "0.log", &file) == 0) {
+			opened++;
+			ck_assert_uint_ne(file.ino, secret.st_ino);
+			ck_assert_int_eq(close(file.fd), 0);
+		} else {
+			refused++;
+		}
+		if (dir_fd >= 0)
+			ck_assert_int_eq(close(dir_fd), 0);
+	}
+	swapper.must_end = true;
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	ck_assert_uint_gt(swapper.swap_count, 0);
+	tree_release(&tree);
+}
+
+static void race_with_both(void)
+{
+	race("root/pod/box/0.log", "root/pod/box/trap");
+	race("root/pod/box", "root/pod/trap");
+}
+
+START_TEST(a_link_that_is_swapped_in_opens_nothing_outside)
+{
+	race_with_both();
+}
+END_TEST
+
+START_TEST(a_link_that_is_swapped_in_opens_nothing_without_openat2_either)
+{
+	logroot_forget_openat2(true);
+	race_with_both();
+}
+END_TEST
+
 START_TEST(a_root_that_vanishes_is_opened_again_when_it_comes_back)
 {
 	struct tree tree;
@@ -210,6 +291,7 @@ END_TEST
 
 UNIT_MAIN("logroot", ordinary_file_opens_with_its_identity, symlinks_fifos_hard_links_and_sockets_are_refused,
     traps_are_refused_without_openat2_too, a_linked_directory_on_the_way_is_refused,
-    a_linked_directory_is_refused_without_openat2_too,
+    a_linked_directory_is_refused_without_openat2_too, a_link_that_is_swapped_in_opens_nothing_outside,
+    a_link_that_is_swapped_in_opens_nothing_without_openat2_either,
     a_root_that_vanishes_is_opened_again_when_it_comes_back, peeking_tells_what_opening_would,
     only_dockers_own_links_are_read)
