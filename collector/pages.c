@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/page.h"
 
-static const struct metric_family family_build = {"drave_build_info", "Always 1; what this program is.", METRIC_GAUGE, "version,revision", NULL, 0};
 static const struct metric_family family_input_bytes = {
 	"drave_input_bytes_total", "Growth seen in all followed files.", METRIC_COUNTER, "", NULL, 0};
 static const struct metric_family family_lost_segments = {"drave_input_lost_segments_total",
@@ -33,15 +33,6 @@ static const struct metric_family family_standby = {
 
 /* ---- metrics ------------------------------------------------------------------------------------------------------ */
 
-/* A counter that someone else keeps: brings ours up to it. */
-static void follow_counter(struct metric *metric, uint64_t value)
-{
-	uint64_t shown = (uint64_t)metric_value(metric);
-
-	if (value > shown)
-		metric_add(metric, value - shown);
-}
-
 static void measure_follower(struct pages *pages)
 {
 	const struct follower_stats *stats = follower_stats(pages->follower);
@@ -61,23 +52,23 @@ static void measure_follower(struct pages *pages)
 	};
 	struct metric_table *table = pages->metrics;
 
-	follow_counter(metric_get(table, &family_input_bytes), stats->input_bytes);
-	follow_counter(metric_get(table, &family_lost_segments), stats->gave_up);
+	metric_follow(metric_get(table, &family_input_bytes), stats->input_bytes);
+	metric_follow(metric_get(table, &family_lost_segments), stats->gave_up);
 	metric_set(metric_get(table, &family_files), (double)stats->tails);
 	metric_set(metric_get(table, &family_held_files), (double)stats->held_unlinked);
 	metric_set(metric_get(table, &family_held_bytes), (double)stats->held_unlinked_bytes);
 	metric_set(metric_get(table, &family_watches), (double)stats->watches);
 	for (size_t i = 0; i < sizeof events / sizeof events[0]; i++)
-		follow_counter(metric_get(table, &family_events, events[i].event), events[i].value);
+		metric_follow(metric_get(table, &family_events, events[i].event), events[i].value);
 }
 
 static void measure_checkpoint(struct pages *pages)
 {
 	const struct checkpoint_stats *stats = checkpoint_stats(pages->checkpoint);
 
-	follow_counter(metric_get(pages->metrics, &family_commits, "normal"), stats->commits - stats->full_commits);
-	follow_counter(metric_get(pages->metrics, &family_commits, "full"), stats->full_commits);
-	follow_counter(metric_get(pages->metrics, &family_commits, "failed"), stats->failures);
+	metric_follow(metric_get(pages->metrics, &family_commits, "normal"), stats->commits - stats->full_commits);
+	metric_follow(metric_get(pages->metrics, &family_commits, "full"), stats->full_commits);
+	metric_follow(metric_get(pages->metrics, &family_commits, "failed"), stats->failures);
 }
 
 static void measure_pipeline(void *visitor, struct pipeline *pipeline)
@@ -90,7 +81,7 @@ void pages_measure(void *arg)
 {
 	struct pages *pages = arg;
 
-	metric_set(metric_get(pages->metrics, &family_build, PACKAGE_VERSION, DRAVE_REVISION), 1);
+	page_measure_build(pages->metrics);
 	metric_set(metric_get(pages->metrics, &family_reload), pages->last_reload_worked);
 	metric_set(metric_get(pages->metrics, &family_reload_time), pages->last_reload_time);
 	metric_set(metric_get(pages->metrics, &family_standby), pages->follower == NULL);
@@ -225,12 +216,9 @@ static int write_front(void *arg, struct buf *body)
 {
 	struct pages *pages = arg;
 
-	buf_printf(body,
-		"<!doctype html><meta charset=utf-8><title>drave-collector</title>\n"
-		"<style>body{font:15px sans-serif;margin:2em}td,th{padding:.2em .8em;text-align:left}.n{text-align:right}</style>\n"
-		"<h1>drave-collector %s</h1><p>State: %s.</p>\n<table><tr><th>output<th>state<th>lag, bytes<th>read<th>acknowledged<th>under "
-		"way<th>partial\n",
-		PACKAGE_VERSION, pages->state);
+	page_begin(body, "drave-collector", pages->state);
+	buf_add_text(body,
+		"<table><tr><th>output<th>state<th>lag, bytes<th>read<th>acknowledged<th>under way<th>partial\n");
 	roster_each(pages->roster, write_row, body);
 	buf_add_text(body, "</table>\n<p><a href=/status>/status</a> <a href=/streams>/streams</a> <a href=/metrics>/metrics</a> "
 			   "<a href=/livez>/livez</a> <a href=/readyz>/readyz</a>\n");

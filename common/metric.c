@@ -197,6 +197,13 @@ void metric_add(struct metric *metric, uint64_t amount)
 	metric->count += amount;
 }
 
+void metric_follow(struct metric *metric, uint64_t value)
+{
+	must(metric->family->kind == METRIC_COUNTER);
+	if (value > metric->count)
+		metric->count = value;
+}
+
 void metric_set(struct metric *metric, double value)
 {
 	must(metric->family->kind == METRIC_GAUGE);

@@ -35,6 +35,8 @@ struct metric *metric_get(struct metric_table *table, const struct metric_family
 void metric_remove(struct metric_table *table, const char *label_name, const char *label_value);
 
 void metric_add(struct metric *metric, uint64_t amount); /* counters */
+/* A counter that someone else keeps: brings ours up to it (never down). */
+void metric_follow(struct metric *metric, uint64_t value);
 void metric_set(struct metric *metric, double value);    /* gauges */
 void metric_observe(struct metric *metric, double value, uint64_t times);
 double metric_value(const struct metric *metric); /* counters and gauges; the count of a histogram */
