@@ -1,6 +1,6 @@
-/* The two clocks of the house, and the one way to write a time.
+/* The clocks of the house, and the one way to write a time.
  *
- * Monotonic time is for waiting, wall time is for records; they never meet.  A test holds both hands still
+ * Monotonic time is for waiting (with the machine's sleep for leases), wall time is for records; they never meet.  A test holds both hands still
  * with clock_hold(). The hands are the only state; nothing here sleeps or arms timers. */
 #include "config.h"
 #include "common/clock.h"
@@ -25,14 +25,24 @@ static struct timespec now_of(clockid_t id)
 	return now;
 }
 
-uint64_t clock_monotonic_ms(void)
+static uint64_t milliseconds_of(clockid_t id)
 {
 	struct timespec now;
 
 	if (held)
 		return held_monotonic_ms;
-	now = now_of(CLOCK_MONOTONIC);
+	now = now_of(id);
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+uint64_t clock_monotonic_ms(void)
+{
+	return milliseconds_of(CLOCK_MONOTONIC);
+}
+
+uint64_t clock_boottime_ms(void)
+{
+	return milliseconds_of(CLOCK_BOOTTIME);
 }
 
 int64_t clock_wall_ns(void)

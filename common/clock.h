@@ -6,9 +6,11 @@
 
 /* Milliseconds of CLOCK_MONOTONIC (for timers, ages and deadlines). */
 uint64_t clock_monotonic_ms(void);
+/* The same of CLOCK_BOOTTIME, which also counts while the machine sleeps (for leases). */
+uint64_t clock_boottime_ms(void);
 /* Nanoseconds since 1970, UTC (for records; never for timers). */
 int64_t clock_wall_ns(void);
-/* Tests: both clocks stand still at these values until called again; clock_release() lets them run. */
+/* Tests: all clocks stand still at these values (the first two at the first) until called again; clock_release() lets them run. */
 void clock_hold(uint64_t monotonic_ms, int64_t wall_ns);
 void clock_release(void);
 
