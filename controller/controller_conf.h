@@ -23,6 +23,8 @@ struct controller_conf {
 /* Reads path (NULL: defaults only; a missing default file is no error if `may_be_missing`), overrides on top.  NULL with errors in the complaints. */
 struct controller_conf *controller_conf_load(const char *path, bool may_be_missing, const char *const *overrides, struct ini_complaints *complaints);
 void controller_conf_free(struct controller_conf *conf);
+/* The first key that differs and that a running controller cannot change, or NULL: all but log_level and log_format. */
+const char *controller_conf_fixed_difference(const struct controller_conf *a, const struct controller_conf *b);
 void controller_conf_print(const struct controller_conf *conf, struct buf *out);
 void controller_conf_print_sample(struct buf *out);
 void controller_conf_print_man(struct buf *out);
