@@ -19,7 +19,7 @@ void workqueue_retry(struct workqueue *queue, const char *key, int64_t now_ms);
 void workqueue_forget(struct workqueue *queue, const char *key);
 /* The next key that is due (then being processed, lent until workqueue_done), or NULL. */
 const char *workqueue_get(struct workqueue *queue, int64_t now_ms);
-void workqueue_done(struct workqueue *queue, const char *key, int64_t now_ms);
+void workqueue_done(struct workqueue *queue, const char *key);
 /* When workqueue_get would have something: now_ms, a later time, or -1. */
 int64_t workqueue_next_ms(const struct workqueue *queue, int64_t now_ms);
 size_t workqueue_depth(const struct workqueue *queue);
