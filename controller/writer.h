@@ -23,10 +23,13 @@ struct writer_counts {
 struct writer *writer_new(uv_loop_t *loop, struct kube_client *client, bool (*may_write)(void *arg), void *arg);
 /* Queued writes are dropped, those under way cancelled; no callback comes any more. */
 void writer_close(struct writer *writer);
-/* As kube_start, in order of arrival; on_end also comes (later) for what was not sent: KUBE_FAILED, status 0, unknown false. path and body are copied. */
+/* As kube_start, in order of arrival; on_end also comes (later) for what was not sent: KUBE_FAILED, status 0, unknown false. path and body are copied;
+ * method and content_type are static text. */
 void writer_send(struct writer *writer, const struct kube_call *call);
+/* The asker goes: its writes (those with this arg) are dropped or cancelled, and their on_end does not come any more.  Not from inside an on_end. */
+void writer_drop(struct writer *writer, const void *arg);
 struct writer_counts writer_counts(const struct writer *writer);
-/* Pure: the window after an answer. */
+/* Pure: the window after an answer, which was the since_decrease-th since the window last shrank. */
 unsigned writer_window_after(unsigned window, enum kube_result result, unsigned since_decrease);
 
 #endif
