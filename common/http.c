@@ -28,6 +28,8 @@
 #define BODY_READ_BYTES  (1u << 20)        /* of an answer's body that is read (and thrown away beyond HTTP_BODY_BYTES) before giving up */
 #define RETRY_AFTER_MAX  (7 * 86400000ll)  /* a longer wish is absurd */
 #define CONNECT_MS       10000
+#define VANISHED_MS      30000
+#define KEEPALIVE_S      15
 
 struct http {
 	unsigned magic;
@@ -46,6 +48,7 @@ struct http_request {
 	struct http *http;
 	CURL *easy;
 	struct curl_slist *headers;
+	struct curl_slist *connect_to;
 	struct http_call call;
 	struct buf body;
 	size_t body_seen;
@@ -126,19 +129,27 @@ static size_t on_header(char *line, size_t size, size_t count, void *arg)
 	return len;
 }
 
+static bool is_success(const struct http_request *request)
+{
+	long status = 0;
+
+	(void)curl_easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &status);
+	return status >= 200 && status < 300;
+}
+
 static size_t on_body(char *bytes, size_t size, size_t count, void *arg)
 {
 	struct http_request *request = arg;
-	size_t len = size * count, room = HTTP_BODY_BYTES - request->body.len;
+	size_t len = size * count, limit = request->body.limit, room = limit - request->body.len;
 
-	if (request->call.on_chunk != NULL) {
+	if (request->call.on_chunk != NULL && is_success(request)) {
 		if (request->call.on_chunk(request->call.arg, bytes, len))
 			return len;
 		request->own_error = "ended by the reader";
 		return 0;
 	}
 	request->body_seen += len;
-	if (request->body_seen > BODY_READ_BYTES) {
+	if (request->body_seen > (request->call.body_limit != 0 ? limit : BODY_READ_BYTES)) {
 		request->own_error = "the answer's body is too long";
 		return 0;
 	}
@@ -146,15 +157,14 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *arg)
 	return len;
 }
 
-/* A peer that vanished without a word must not hold a connection longer than the request may last. */
+/* A peer that vanished without a word must not hold a connection longer than the request may last; a request without end (a watch) not longer than VANISHED_MS. */
 static int on_socket_made(void *arg, curl_socket_t socket, curlsocktype purpose)
 {
 	const struct http_request *request = arg;
-	unsigned timeout = (unsigned)request->call.peer->timeout_ms;
+	unsigned timeout = request->call.peer->timeout_ms != 0 ? (unsigned)request->call.peer->timeout_ms : VANISHED_MS;
 
 	(void)purpose;
-	if (timeout != 0)
-		(void)setsockopt(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, sizeof timeout); /* the total timeout stands behind it */
+	(void)setsockopt(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, sizeof timeout); /* the other limits stand behind it */
 	return CURL_SOCKOPT_OK;
 }
 
@@ -178,6 +188,7 @@ static void free_request(struct http_request *request)
 	DL_DELETE(http->requests, request);
 	give_easy(http, request->easy);
 	curl_slist_free_all(request->headers);
+	curl_slist_free_all(request->connect_to);
 	buf_release(&request->body);
 	free(request);
 }
@@ -325,6 +336,34 @@ struct setup {
 			(setup)->code = curl_easy_setopt((setup)->easy, (option), (value));                             \
 	} while (0)
 
+static void set_text(struct setup *setup, CURLoption option, const char *text)
+{
+	if (text != NULL)
+		SET(setup, option, text);
+}
+
+static void set_blob(struct setup *setup, CURLoption option, const char *text)
+{
+	struct curl_blob blob = {.data = (void *)(uintptr_t)text, .flags = CURL_BLOB_COPY};
+
+	if (text == NULL)
+		return;
+	blob.len = strlen(text);
+	SET(setup, option, &blob);
+}
+
+static void set_identity(struct setup *setup, const struct http_peer *peer)
+{
+	SET(setup, CURLOPT_SSL_VERIFYPEER, peer->verify ? 1L : 0L);
+	SET(setup, CURLOPT_SSL_VERIFYHOST, peer->verify ? 2L : 0L);
+	set_text(setup, CURLOPT_CAINFO, peer->ca_file);
+	set_text(setup, CURLOPT_SSLCERT, peer->cert_file);
+	set_text(setup, CURLOPT_SSLKEY, peer->key_file);
+	set_blob(setup, CURLOPT_CAINFO_BLOB, peer->ca_pem);
+	set_blob(setup, CURLOPT_SSLCERT_BLOB, peer->cert_pem);
+	set_blob(setup, CURLOPT_SSLKEY_BLOB, peer->key_pem);
+}
+
 static void set_transport(struct setup *setup, const struct http_peer *peer)
 {
 	SET(setup, CURLOPT_NOSIGNAL, 1L);
@@ -336,14 +375,9 @@ static void set_transport(struct setup *setup, const struct http_peer *peer)
 	SET(setup, CURLOPT_TCP_KEEPALIVE, 1L);
 	SET(setup, CURLOPT_TCP_NODELAY, 1L);
 	SET(setup, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-	SET(setup, CURLOPT_SSL_VERIFYPEER, peer->verify ? 1L : 0L);
-	SET(setup, CURLOPT_SSL_VERIFYHOST, peer->verify ? 2L : 0L);
-	if (peer->ca_file != NULL)
-		SET(setup, CURLOPT_CAINFO, peer->ca_file);
-	if (peer->cert_file != NULL)
-		SET(setup, CURLOPT_SSLCERT, peer->cert_file);
-	if (peer->key_file != NULL)
-		SET(setup, CURLOPT_SSLKEY, peer->key_file);
+	SET(setup, CURLOPT_TCP_KEEPIDLE, (long)KEEPALIVE_S);
+	SET(setup, CURLOPT_TCP_KEEPINTVL, (long)KEEPALIVE_S);
+	set_identity(setup, peer);
 	SET(setup, CURLOPT_TIMEOUT_MS, (long)peer->timeout_ms);
 	SET(setup, CURLOPT_CONNECTTIMEOUT_MS, (long)(peer->connect_timeout_ms != 0 ? peer->connect_timeout_ms : CONNECT_MS));
 }
@@ -367,6 +401,12 @@ static void set_request(struct setup *setup, struct http_request *request)
 	SET(setup, CURLOPT_URL, call->url);
 	SET(setup, CURLOPT_USERAGENT, request->http->user_agent);
 	SET(setup, CURLOPT_HTTPHEADER, request->headers);
+	if (request->connect_to != NULL)
+		SET(setup, CURLOPT_CONNECT_TO, request->connect_to);
+	if (call->idle_ms != 0) {
+		SET(setup, CURLOPT_LOW_SPEED_LIMIT, 1L);
+		SET(setup, CURLOPT_LOW_SPEED_TIME, (long)((call->idle_ms + 999) / 1000));
+	}
 	if (call->body != NULL) {
 		SET(setup, CURLOPT_POST, 1L);
 		SET(setup, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->body_len);
@@ -389,6 +429,18 @@ static void add_headers(struct http_request *request, const char *const *headers
 	must((request->headers = curl_slist_append(request->headers, "Expect:")) != NULL);
 }
 
+/* libcurl's notation: for any host and port of the URL, this one. */
+static void add_connect_to(struct http_request *request, const char *connect_to)
+{
+	char *text;
+
+	if (connect_to == NULL)
+		return;
+	text = xasprintf("::%s", connect_to);
+	must((request->connect_to = curl_slist_append(NULL, text)) != NULL);
+	free(text);
+}
+
 int http_start(struct http *http, const struct http_call *call, struct http_request **ret_request, struct err *err)
 {
 	struct http_request *request = x_new(request);
@@ -398,10 +450,11 @@ int http_start(struct http *http, const struct http_call *call, struct http_requ
 	request->http = http;
 	request->call = *call;
 	request->retry_after_ms = -1;
-	buf_init(&request->body, HTTP_BODY_BYTES);
+	buf_init(&request->body, call->body_limit != 0 ? call->body_limit : HTTP_BODY_BYTES);
 	request->easy = http->pool_count != 0 ? http->pool[--http->pool_count] : curl_easy_init();
 	must(request->easy != NULL);
 	add_headers(request, call->headers);
+	add_connect_to(request, call->peer->connect_to);
 	setup = (struct setup){request->easy, CURLE_OK};
 	set_transport(&setup, call->peer);
 	set_callbacks(&setup, request);
@@ -409,6 +462,7 @@ int http_start(struct http *http, const struct http_call *call, struct http_requ
 	if (setup.code != CURLE_OK) {
 		err_set(err, -EINVAL, "cannot ask '%s': %s", call->url, curl_easy_strerror(setup.code));
 		curl_slist_free_all(request->headers);
+		curl_slist_free_all(request->connect_to);
 		give_easy(http, request->easy);
 		buf_release(&request->body);
 		free(request);

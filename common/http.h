@@ -21,6 +21,8 @@ struct http_peer {
 	const char *ca_file;   /* NULL = the system's */
 	const char *cert_file; /* client certificate and key, or NULL */
 	const char *key_file;
+	const char *ca_pem, *cert_pem, *key_pem; /* the same as texts instead of files, or NULL; copied by http_start */
+	const char *connect_to; /* "HOST:PORT" to connect to instead of the URL's, whose name is verified; NULL = the URL's */
 	bool verify;           /* false: neither chain nor name are checked */
 	uint64_t timeout_ms;   /* the whole request, connecting included; 0 = none (watches) */
 	uint64_t connect_timeout_ms;
@@ -31,7 +33,7 @@ struct http_answer {
 	int status;              /* 0: no complete answer came */
 	const char *error;       /* with status 0: one sentence; else NULL.  Borrowed during the callback */
 	bool connected;          /* with status 0: did the request reach a connection at all */
-	const char *body;        /* the first HTTP_BODY_BYTES of the body, unless chunks were asked for; borrowed */
+	const char *body;        /* the first HTTP_BODY_BYTES of the body, or all of it up to the call's limit; none if chunks were taken; borrowed */
 	size_t body_len;
 	int64_t retry_after_ms;  /* Retry-After in seconds or as a date (RFC 9110 10.2.3), never negative; -1 = absent or absurd */
 	uint64_t bytes_sent;     /* head and body */
@@ -47,7 +49,9 @@ struct http_call {
 	size_t body_len;
 	const char *username, *password; /* basic; copied; NULL = none */
 	const struct http_peer *peer;
-	/* Chunks of the answer's body as they come (watches); false ends the request.  NULL: the body is gathered. */
+	size_t body_limit; /* of the answer: a longer body ends the request as an error; 0: it is cut at HTTP_BODY_BYTES */
+	uint64_t idle_ms;  /* not a byte for so long (rounded up to seconds) ends the request as an error; 0 = no such limit */
+	/* Chunks of the body of a 2xx answer as they come (watches); false ends the request.  NULL, or another status: the body is gathered. */
 	bool (*on_chunk)(void *arg, const char *bytes, size_t len);
 	void (*on_end)(void *arg, const struct http_answer *answer); /* exactly once, never from inside http_start */
 	void *arg;
