@@ -245,11 +245,6 @@ static int list_all(struct scene *scene, struct session *session, struct err *er
 /* ---- telling
  * ------------------------------------------------------------------------------------------------------ */
 
-static const char *yes_or_no(bool truth)
-{
-	return truth ? "yes" : "no";
-}
-
 static void tell_node(const struct node *node, struct buf *out)
 {
 	buf_printf(out, "node %s\n  labels", node->meta.name);
@@ -264,6 +259,32 @@ static void tell_node(const struct node *node, struct buf *out)
 	buf_add_text(out, node->taint_count == 0 ? " none\n" : "\n");
 	if (node->meta.deleted_ms != 0)
 		buf_add_text(out, "  is being deleted\n");
+}
+
+/* What a sync of this set would see: its namespace's objects, as a store would keep them. */
+struct slice {
+	const struct pod **pods;
+	const struct revision **revisions;
+	size_t pod_count, revision_count;
+};
+
+static bool is_strange(const struct kube_meta *meta, const struct collector_set *set)
+{
+	return strcmp(meta->namespace_name, set->meta.namespace_name) != 0;
+}
+
+static void slice_make(struct slice *slice, const struct scene *scene, const struct collector_set *set)
+{
+	*slice = (struct slice){
+	    .pods = xcalloc(scene->pod_count + 1, sizeof slice->pods[0]),
+	    .revisions = xcalloc(scene->revision_count + 1, sizeof slice->revisions[0]),
+	};
+	for (size_t i = 0; i < scene->pod_count; i++)
+		if (!is_strange(&scene->pods[i]->meta, set))
+			slice->pods[slice->pod_count++] = scene->pods[i];
+	for (size_t i = 0; i < scene->revision_count; i++)
+		if (!is_strange(&scene->revisions[i]->meta, set))
+			slice->revisions[slice->revision_count++] = scene->revisions[i];
 }
 
 static bool is_of(const struct pod *pod, const struct collector_set *set)
@@ -292,13 +313,13 @@ static void tell_pod(
 	    pod_is_terminating(pod) ? ", is being deleted" : "");
 }
 
-static void tell_pods(const struct scene *scene, const struct collector_set *set, const struct node *node,
+static void tell_pods(const struct slice *slice, const struct collector_set *set, const struct node *node,
     const char *hash, struct buf *out)
 {
 	size_t count = 0;
 
-	for (size_t i = 0; i < scene->pod_count; i++) {
-		const struct pod *pod = scene->pods[i];
+	for (size_t i = 0; i < slice->pod_count; i++) {
+		const struct pod *pod = slice->pods[i];
 
 		if (is_of(pod, set) && pod->target != NULL && strcmp(pod->target, node->meta.name) == 0) {
 			tell_pod(pod, set, hash, out);
@@ -344,25 +365,56 @@ static void tell_next(const struct decision *decision, const struct node *node, 
 		buf_printf(out, "  looks again in %.1f s\n", (double)decision->requeue_after_ms / 1e3);
 }
 
-static void tell_set(
+/* The rules, below the set's name. */
+static void tell_rules(const struct collector_set *set, const struct node *node, struct buf *out)
+{
+	struct buf rules;
+	char *line, *rest;
+
+	buf_init(&rules, OUT_BYTES);
+	(void)placement_explain(set->pod_template, node, &rules);
+	(void)buf_text(&rules);
+	rest = rules.data;
+	while ((line = strsep(&rest, "\n")) != NULL)
+		if (line[0] != '\0')
+			buf_printf(out, "  %s\n", line);
+	buf_release(&rules);
+}
+
+static void tell_sync(
     const struct scene *scene, const struct collector_set *set, const struct node *node, struct buf *out)
 {
 	struct retry_table *retries = retry_table_new();
-	struct view view = {
+	struct decision decision;
+	struct slice slice;
+	struct view view;
+
+	slice_make(&slice, scene, set);
+	view = (struct view){
 	    .set = set,
 	    .nodes = (const struct node *const *)scene->nodes,
 	    .node_count = scene->node_count,
-	    .pods = (const struct pod *const *)scene->pods,
-	    .pod_count = scene->pod_count,
-	    .revisions = (const struct revision *const *)scene->revisions,
-	    .revision_count = scene->revision_count,
+	    .pods = slice.pods,
+	    .pod_count = slice.pod_count,
+	    .revisions = slice.revisions,
+	    .revision_count = slice.revision_count,
 	    .retries = retries,
 	    .now_ms = clock_wall_ns() / 1000000,
 	    .is_satisfied = true,
 	};
-	struct placement placement;
-	struct decision decision;
+	decision_init(&decision);
+	decide(&view, &decision);
+	tell_pods(&slice, set, node, decision.hash, out);
+	tell_next(&decision, node, out);
+	decision_release(&decision);
+	retry_table_free(retries);
+	free(slice.pods);
+	free(slice.revisions);
+}
 
+static void tell_set(
+    const struct scene *scene, const struct collector_set *set, const struct node *node, struct buf *out)
+{
 	buf_printf(out, "\ncollectorset %s/%s\n", set->meta.namespace_name, set->meta.name);
 	if (scene->served != NULL && strcmp(scene->served, "*") != 0 &&
 	    strcmp(scene->served, set->meta.namespace_name) != 0)
@@ -371,17 +423,10 @@ static void tell_set(
 		buf_add_text(out, "  is being deleted\n");
 	if (set->complaint != NULL) {
 		buf_printf(out, "  cannot be acted on: %s\n", set->complaint);
-	} else {
-		placement = placement_explain(set->pod_template, node, out);
-		buf_printf(out, "  a pod should run here: %s; one that runs may go on: %s\n",
-		    yes_or_no(placement.should_run), yes_or_no(placement.should_continue));
-		decision_init(&decision);
-		decide(&view, &decision);
-		tell_pods(scene, set, node, decision.hash, out);
-		tell_next(&decision, node, out);
-		decision_release(&decision);
+		return;
 	}
-	retry_table_free(retries);
+	tell_rules(set, node, out);
+	tell_sync(scene, set, node, out);
 }
 
 static const struct node *find_node(const struct scene *scene, const char *name)
