@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import stat
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -12,6 +13,7 @@ from unittest import mock
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import banned
+import hardening
 import headers
 import layers
 import papers
@@ -214,6 +216,21 @@ class Samples(Tree):
         self.put("conf/collector.ini", "")
         with mock.patch.dict(os.environ, {"CI": "true"}):
             self.expect(samples, "conf/collector.ini:1: drave-collector is not built, so nothing was compared")
+
+
+class Hardening(Tree):
+    def program(self, *flags):
+        source = self.put("main.c", '#include <stdio.h>\nint main(int c, char **v) { char b[64]; sprintf(b, "%s%d", v[0], c); return puts(b); }\n')
+        command = [os.environ.get("CC", "cc").split()[0], "-O2", *flags, "-o", os.path.join(self.root, "drave-collector"), source]
+        subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+
+    def test_a_hardened_program_is_fine(self):
+        self.program("-fPIE", "-pie", "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2", "-fstack-protector-all", "-Wl,-z,relro,-z,now,-z,noexecstack")
+        self.expect(hardening)
+
+    def test_each_flag_is_missed(self):
+        self.program("-no-pie", "-U_FORTIFY_SOURCE", "-fno-stack-protector", "-Wl,-z,norelro,-z,lazy,-z,execstack")
+        self.expect(hardening, *[f"drave-collector:1: not hardened: {sign}" for sign in hardening.SIGNS])
 
 
 class Papers(Tree):
