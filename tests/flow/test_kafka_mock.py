@@ -5,7 +5,7 @@ import json
 import os
 import unittest
 
-from kit import case, mock
+from kit import case, mock, zstd
 from kit.wait import until
 
 
@@ -84,6 +84,21 @@ class KafkaMockTest(case.FlowCase):
 
     def test_all_errors_in_a_row(self):
         self.survives("REQUEST_TIMED_OUT", "NOT_LEADER_FOR_PARTITION", "_TRANSPORT", "NOT_ENOUGH_REPLICAS", "MSG_SIZE_TOO_LARGE", "TOPIC_AUTHORIZATION_FAILED")
+
+    def test_batches_keep_their_order_whatever_is_answered(self):
+        """One message a lane under way: nothing can overtake it, with any librdkafka."""
+        self.cluster()
+        self.begin(payload="batch", batch_records=50)
+        self.work()
+        self.all_acknowledged()
+        for _ in range(5):
+            self.mock.tell("error", "produce", "REQUEST_TIMED_OUT", -1, "NOT_ENOUGH_REPLICAS", -1, "_TRANSPORT")
+            self.work()
+        self.all_acknowledged()
+        self.under_test.stop()
+        for message in self.mock.read("logs"):
+            self.witness.take_all(map(json.loads, zstd.decompress(message.value).splitlines()))
+        self.assertEqual(self.witness.verdict(self.node.written).faults(), [])
 
     def test_unknown_topic_holds(self):
         self.cluster()
