@@ -35,6 +35,7 @@ START_TEST(held_hands_stand_still_until_they_are_let_go)
 	ck_assert_int_eq(clock_wall_ns(), 6);
 	clock_hold(7, 8);
 	ck_assert_uint_eq(clock_monotonic_ms(), 7);
+	ck_assert_uint_eq(clock_boottime_ms(), 7);
 	ck_assert_int_eq(clock_wall_ns(), 8);
 	clock_release();
 	ck_assert_int_gt(clock_wall_ns(), INT64_C(1700000000000000000));
@@ -54,5 +55,14 @@ START_TEST(the_monotonic_clock_never_goes_back)
 }
 END_TEST
 
+START_TEST(the_clock_since_the_boot_also_counts_sleep)
+{
+	uint64_t awake = clock_monotonic_ms();
+
+	ck_assert_uint_ge(clock_boottime_ms(), awake);
+}
+END_TEST
+
 UNIT_MAIN("clock", times_are_written_as_rfc_3339_with_nanoseconds,
-    held_hands_stand_still_until_they_are_let_go, the_monotonic_clock_never_goes_back)
+    held_hands_stand_still_until_they_are_let_go, the_monotonic_clock_never_goes_back,
+    the_clock_since_the_boot_also_counts_sleep)

@@ -13,19 +13,24 @@
 #include "common/must.h"
 #include "tests/unit/scratch.h"
 
-#define NODES                                                                                                          \
-	"{\"kind\":\"List\",\"items\":[" \
-	"{\"kind\":\"Node\",\"metadata\":{\"name\":\"n1\",\"uid\":\"u1\",\"resourceVersion\":\"1\",\"labels\":{\"disk\":\"ssd\"}}}," \
-	"{\"kind\":\"Node\",\"metadata\":{\"name\":\"n2\",\"uid\":\"u2\",\"resourceVersion\":\"1\",\"labels\":{\"disk\":\"hdd\"}}}," \
-	"{\"kind\":\"Node\",\"metadata\":{\"name\":\"n3\",\"uid\":\"u3\",\"resourceVersion\":\"1\",\"labels\":{\"disk\":\"ssd\"}}," \
-	"\"spec\":{\"taints\":[{\"key\":\"gpu\",\"value\":\"yes\",\"effect\":\"NoSchedule\"}]}}," \
+#define NODES                                                                                                \
+	"{\"kind\":\"List\",\"items\":["                                                                     \
+	"{\"kind\":\"Node\",\"metadata\":{\"name\":\"n1\",\"uid\":\"u1\",\"resourceVersion\":\"1\","         \
+	"\"labels\":{\"disk\":\"ssd\"}}},"                                                                   \
+	"{\"kind\":\"Node\",\"metadata\":{\"name\":\"n2\",\"uid\":\"u2\",\"resourceVersion\":\"1\","         \
+	"\"labels\":{\"disk\":\"hdd\"}}},"                                                                   \
+	"{\"kind\":\"Node\",\"metadata\":{\"name\":\"n3\",\"uid\":\"u3\",\"resourceVersion\":\"1\","         \
+	"\"labels\":{\"disk\":\"ssd\"}},"                                                                    \
+	"\"spec\":{\"taints\":[{\"key\":\"gpu\",\"value\":\"yes\",\"effect\":\"NoSchedule\"}]}},"            \
 	"{\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"passed over\"}}]}"
 
-#define SET(namespace, name, uid, spec)                                                                                \
-	"{\"apiVersion\":\"drave.dev/v1alpha1\",\"kind\":\"CollectorSet\",\"metadata\":{\"name\":\"" name                   \
-	"\",\"namespace\":\"" namespace "\",\"uid\":\"" uid "\",\"resourceVersion\":\"5\",\"generation\":1},\"spec\":{\"selector\":{"  \
-	"\"matchLabels\":{\"app\":\"a\"}},\"template\":{\"metadata\":{\"labels\":{\"app\":\"a\"}},\"spec\":{" spec                  \
-	"\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]}}}}"
+#define SET(namespace, name, uid, spec)                                                                      \
+	"{\"apiVersion\":\"drave.dev/v1alpha1\",\"kind\":\"CollectorSet\",\"metadata\":{\"name\":\"" name    \
+	"\",\"namespace\":\"" namespace "\",\"uid\":\"" uid "\",\"resourceVersion\":\"5\",\"generation\":1}" \
+							    ",\"spec\":{\"selector\":{"                      \
+					"\"matchLabels\":{\"app\":\"a\"}},\"template\":{\"metadata\":{"      \
+					"\"labels\":{\"app\":\"a\"}},\"spec\":{" spec                        \
+					"\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]}}}}"
 
 static struct scratch scratch;
 static char *paths[8];
@@ -131,13 +136,18 @@ START_TEST(the_rule_that_keeps_a_pod_away_is_named)
 }
 END_TEST
 
-#define POD(namespace, name, uid, owner, node)                                                                         \
-	"{\"kind\":\"Pod\",\"metadata\":{\"name\":\"" name "\",\"namespace\":\"" namespace "\",\"uid\":\"" uid                     \
-	"\",\"resourceVersion\":\"7\",\"labels\":{\"app\":\"a\",\"controller-revision-hash\":\"old\"}" owner "},\"spec\":{\"nodeName\":\"" node \
-	"\"},\"status\":{\"phase\":\"Running\",\"conditions\":[{\"type\":\"Ready\",\"status\":\"True\",\"lastTransitionTime\":"      \
-	"\"2026-01-01T00:00:00Z\"}]}}"
-#define OWNED                                                                                                          \
-	",\"ownerReferences\":[{\"apiVersion\":\"drave.dev/v1alpha1\",\"kind\":\"CollectorSet\",\"name\":\"agent\",\"uid\":\"s1\"," \
+#define POD(namespace, name, uid, owner, node)                                                               \
+	"{\"kind\":\"Pod\",\"metadata\":{\"name\":\"" name                                                   \
+	"\",\"namespace\":\"" namespace "\",\"uid\":\"" uid                                                  \
+					"\",\"resourceVersion\":\"7\",\"labels\":{\"app\":\"a\","            \
+					"\"controller-revision-hash\":\"old\"}" owner                        \
+					"},\"spec\":{\"nodeName\":\"" node                                   \
+					"\"},\"status\":{\"phase\":\"Running\",\"conditions\":[{\"type\":"   \
+					"\"Ready\",\"status\":\"True\",\"lastTransitionTime\":"              \
+					"\"2026-01-01T00:00:00Z\"}]}}"
+#define OWNED                                                                                                \
+	",\"ownerReferences\":[{\"apiVersion\":\"drave.dev/"                                                 \
+	"v1alpha1\",\"kind\":\"CollectorSet\",\"name\":\"agent\",\"uid\":\"s1\","                            \
 	"\"controller\":true}]"
 
 START_TEST(pods_that_are_there_are_told_with_what_becomes_of_them)
@@ -182,7 +192,8 @@ END_TEST
 START_TEST(items_of_a_bare_list_are_what_the_list_is)
 {
 	begin();
-	file("{\"kind\":\"NodeList\",\"items\":[{\"metadata\":{\"name\":\"n9\",\"uid\":\"u9\",\"resourceVersion\":\"1\"}}]}");
+	file("{\"kind\":\"NodeList\",\"items\":[{\"metadata\":{\"name\":\"n9\",\"uid\":\"u9\","
+	     "\"resourceVersion\":\"1\"}}]}");
 	ck_assert_int_eq(explain("n9", NULL), EX_OK);
 	says("node n9\n");
 	says("there is no CollectorSet");
@@ -211,5 +222,6 @@ START_TEST(what_cannot_be_read_ends_with_its_code)
 END_TEST
 
 UNIT_MAIN("explain", an_eligible_node_without_a_pod_gets_one, the_rule_that_keeps_a_pod_away_is_named,
-	pods_that_are_there_are_told_with_what_becomes_of_them, sets_come_by_name_and_those_not_served_say_so,
-	a_set_that_is_invalid_says_why, items_of_a_bare_list_are_what_the_list_is, what_cannot_be_read_ends_with_its_code)
+    pods_that_are_there_are_told_with_what_becomes_of_them, sets_come_by_name_and_those_not_served_say_so,
+    a_set_that_is_invalid_says_why, items_of_a_bare_list_are_what_the_list_is,
+    what_cannot_be_read_ends_with_its_code)

@@ -77,6 +77,23 @@ START_TEST(the_same_labels_are_the_same_member)
 }
 END_TEST
 
+START_TEST(a_counter_that_follows_another_never_goes_back)
+{
+	static const struct metric_family events = {.name = "drave_events_total", .help = "Events.", .kind = METRIC_COUNTER, .labels = ""};
+	struct metric *metric;
+
+	begin();
+	metric = metric_get(table, &events);
+	metric_follow(metric, 7);
+	ck_assert_double_eq(metric_value(metric), 7);
+	metric_follow(metric, 5);
+	ck_assert_double_eq(metric_value(metric), 7);
+	metric_follow(metric, 9);
+	ck_assert_double_eq(metric_value(metric), 9);
+	end();
+}
+END_TEST
+
 START_TEST(label_values_and_help_are_escaped)
 {
 	begin();
@@ -226,7 +243,7 @@ START_TEST(promtool_finds_nothing_to_say)
 END_TEST
 
 UNIT_MAIN("metric", an_empty_table_writes_nothing, the_same_labels_are_the_same_member,
-    label_values_and_help_are_escaped, gauges_are_written_shortest_and_exact,
+    a_counter_that_follows_another_never_goes_back, label_values_and_help_are_escaped, gauges_are_written_shortest_and_exact,
     histograms_are_cumulative_and_bounds_belong_below, a_removed_output_leaves_no_trace,
     gauges_are_refreshed_before_each_exposition, the_process_tells_about_itself,
     promtool_finds_nothing_to_say)
