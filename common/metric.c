@@ -189,6 +189,16 @@ void metric_remove(struct metric_table *table, const char *label_name, const cha
 	}
 }
 
+void metric_forget(struct metric_table *table, struct metric *metric)
+{
+	struct metric **at = &shelf_of(table, metric->family)->members;
+
+	for (; *at != metric; at = &(*at)->next)
+		must(*at != NULL);
+	*at = metric->next;
+	metric_free(metric);
+}
+
 /* ---- counting ------------------------------------------------------------------------------- */
 
 void metric_add(struct metric *metric, uint64_t amount)

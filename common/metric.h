@@ -29,10 +29,12 @@ struct metric_table *metric_table_new(void);
 void metric_table_free(struct metric_table *table);
 
 /* The member of family with these label values (as many strings as the family has label names; copied), made at 0 if new.
- * Valid until metric_remove or metric_table_free. */
+ * Valid until metric_remove, metric_forget or metric_table_free. */
 struct metric *metric_get(struct metric_table *table, const struct metric_family *family, ...);
 /* Forgets all members, in all families, whose label `name` has this value (an output that was removed). */
 void metric_remove(struct metric_table *table, const char *label_name, const char *label_value);
+/* Forgets one member. */
+void metric_forget(struct metric_table *table, struct metric *metric);
 
 void metric_add(struct metric *metric, uint64_t amount); /* counters */
 /* A counter that someone else keeps: brings ours up to it (never down). */
