@@ -14,7 +14,7 @@
 #include "common/buf.h"
 #include "common/must.h"
 
-#define KUBE_FAR_PEERS 16
+#define KUBE_FAR_PEERS 64
 
 struct kube_far_peer {
 	uv_tcp_t tcp;
@@ -29,6 +29,7 @@ struct kube_far {
 	int (*answer)(
 	    void *arg, const char *method, const char *path, const char *request_body, struct buf *body);
 	void *arg;
+	const char *more_head; /* further header lines, each with its CRLF; NULL = none */
 	struct kube_far_peer *peers[KUBE_FAR_PEERS];
 	size_t peer_count;
 };
@@ -72,8 +73,9 @@ static inline void kube_far_answer(struct kube_far_peer *peer, const char *head,
 		free(out);
 	} else {
 		buf_printf(&out->text,
-		    "HTTP/1.1 %d Said\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
-		    status, body.len, buf_text(&body));
+		    "HTTP/1.1 %d Said\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n%s\r\n%s",
+		    status, body.len, peer->far->more_head != NULL ? peer->far->more_head : "",
+		    buf_text(&body));
 		bytes = uv_buf_init(out->text.data, (unsigned)out->text.len);
 		ck_assert_int_eq(
 		    uv_write(&out->write, (uv_stream_t *)&peer->tcp, &bytes, 1, kube_far_written), 0);
@@ -152,7 +154,7 @@ static inline void kube_far_init(struct kube_far *far, uv_loop_t *loop)
 	far->listener.data = far;
 	ck_assert_int_eq(uv_ip4_addr("127.0.0.1", 0, &address), 0);
 	ck_assert_int_eq(uv_tcp_bind(&far->listener, (const struct sockaddr *)&address, 0), 0);
-	ck_assert_int_eq(uv_listen((uv_stream_t *)&far->listener, 8, kube_far_connected), 0);
+	ck_assert_int_eq(uv_listen((uv_stream_t *)&far->listener, 64, kube_far_connected), 0);
 	ck_assert_int_eq(uv_tcp_getsockname(&far->listener, (struct sockaddr *)&address, &len), 0);
 	far->port = ntohs(address.sin_port);
 }
