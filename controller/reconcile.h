@@ -29,6 +29,7 @@ struct reconcile_parts { /* borrowed */
 struct reconcile *reconcile_new(const struct reconcile_parts *parts);
 /* May act from now on (synced and leading), or not any more. */
 void reconcile_enable(struct reconcile *reconcile, bool is_enabled);
+/* What is under way is cancelled; before writer_close and while the metric table lives. */
 void reconcile_close(struct reconcile *reconcile);
 
 /* Wake-ups (N-1 to N-8): to be called from the store's hooks. */
