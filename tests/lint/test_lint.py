@@ -12,6 +12,7 @@ from unittest import mock
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+import archive
 import banned
 import hardening
 import headers
@@ -139,6 +140,22 @@ class Headers(Tree):
     def test_a_missing_guard_is_found(self):
         self.put("common/a.h", "int a(void);\n")
         self.expect(headers, "common/a.h:1: no include guard DRAVE_COMMON_A_H")
+
+
+class Archive(Tree):
+    def test_what_is_named_is_fine(self):
+        self.put("common/a.c", "")
+        self.header("common/a.h")
+        self.put("common/Makefile.inc", "SOURCES = \\\n\tcommon/a.c common/a.h\n")
+        self.put("tests/unit/test_a.c", "")
+        self.put("tests/Makefile.inc", "UNIT_TESTS = \\\n\ttests/unit/test_a\n")
+        self.expect(archive)
+
+    def test_what_is_not_named_is_found(self):
+        self.put("common/a.c", "")
+        self.header("common/ab.h")
+        self.put("common/Makefile.inc", "SOURCES = common/a.c common/ab.c common/cab.h\n")
+        self.expect(archive, "common/ab.h:1: not named in common/Makefile.inc, so the archive lacks it")
 
 
 class Banned(Tree):
