@@ -101,6 +101,14 @@ void expectations_delete_seen(struct expectations *expectations, const char *uid
 		expected->deletes--;
 }
 
+void expectations_unknown(struct expectations *expectations, const char *uid, int64_t now_ms)
+{
+	struct expected *expected = find(expectations, uid);
+
+	if (expected != NULL)
+		expected->since_ms = now_ms;
+}
+
 int64_t expectations_expire_after(const struct expectations *expectations, const char *uid, int64_t now_ms)
 {
 	const struct expected *expected = find(expectations, uid);

@@ -15,6 +15,8 @@ void expectations_free(struct expectations *expectations);
 void expectations_set(struct expectations *expectations, const char *uid, int64_t creates, int64_t deletes, int64_t now_ms);
 void expectations_create_seen(struct expectations *expectations, const char *uid);
 void expectations_delete_seen(struct expectations *expectations, const char *uid);
+/* The outcome of a write is not known: the time in which it must show begins now.  (Counted from the sync's beginning, a long sync's last write would be given none.) */
+void expectations_unknown(struct expectations *expectations, const char *uid, int64_t now_ms);
 /* Nothing is awaited, or it took too long. */
 bool expectations_satisfied(const struct expectations *expectations, const char *uid, int64_t now_ms);
 /* P-9: milliseconds until they expire; 0 = satisfied. */

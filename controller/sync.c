@@ -194,6 +194,7 @@ static void keep_doubts(struct sync *sync)
 		count += sync->errands.items[i].end == ERRAND_UNKNOWN;
 	if (count == 0)
 		return;
+	expectations_unknown(sync->parts.expectations, sync->base.set.uid, now());
 	sync->doubts.items =
 	    xrealloc(sync->doubts.items, (sync->doubts.count + count) * sizeof sync->doubts.items[0]);
 	for (size_t i = 0; i < sync->errands.count; i++) {
