@@ -17,73 +17,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "collector/rows_inside.h"
 #include "common/must.h"
 #include "common/table.h"
 
-#define KEEP_NS (INT64_C(7) * 24 * 3600 * 1000000000)
-
-struct known_output {
-	char *name;
-	int64_t seen_at_ns; /* 0: only its marks are known */
-	bool is_configured;
-	bool is_new; /* the last rows_retire named it for the first time */
-	bool is_dirty;
-	size_t attached;                  /* marks */
-	struct mark_row *dropped;         /* owned, of one that goes */
-	struct known_output *prev, *next; /* among those that go */
-	UT_hash_handle hh;
-};
-
-struct mark_row {
-	struct segment *segment;
-	struct known_output *output;
-	struct mark *mark;        /* NULL: nobody moves it now */
-	struct stored_mark value; /* as read, taken, or left by its mark */
-	bool has_value;           /* false: nothing to store */
-	bool is_gone;             /* it is to be deleted: in no list any more */
-	bool is_dirty, is_unsynced;
-	uint64_t durable_offset;
-	struct mark_row *next; /* in the segment, or among the dropped */
-	struct mark_row *dirty_prev, *dirty_next, *unsynced_prev, *unsynced_next;
-};
-
-struct segment {
-	int64_t id;
-	struct stream *stream;
-	struct segment_key key; /* texts owned, but stream is stream->name */
-	int64_t seen_at_ns;
-	bool is_claimed; /* a file has it */
-	bool is_stored;  /* there is or will be a row on disk */
-	bool is_gone, is_dirty;
-	struct mark_row *rows;
-	struct segment *prev, *next; /* in the stream, newest first; or among those that go */
-	struct segment *dirty_prev, *dirty_next;
-	UT_hash_handle hh; /* by id */
-};
-
-struct stream {
-	char *name;
-	struct segment *segments;
-	UT_hash_handle hh;
-};
-
-struct rows {
-	struct stream *streams;
-	struct segment *segments; /* those in streams, by id */
-	struct known_output *outputs;
-	int64_t next_id;
-	struct mark_row *dirty, *unsynced;
-	struct segment *dirty_segments;
-	struct segment *gone_segments;
-	struct known_output *gone_outputs;
-	bool is_lazy;
-	bool is_taken;
-	struct db_change change;
-};
-
 /* ---- outputs ---------------------------------------------------------------------------------- */
 
-static struct known_output *find_output(struct rows *rows, const char *name)
+struct known_output *rows_find_output(struct rows *rows, const char *name)
 {
 	struct known_output *output;
 
@@ -91,9 +31,9 @@ static struct known_output *find_output(struct rows *rows, const char *name)
 	return output;
 }
 
-static struct known_output *get_output(struct rows *rows, const char *name)
+struct known_output *rows_get_output(struct rows *rows, const char *name)
 {
-	struct known_output *output = find_output(rows, name);
+	struct known_output *output = rows_find_output(rows, name);
 
 	if (output != NULL)
 		return output;
@@ -103,7 +43,7 @@ static struct known_output *get_output(struct rows *rows, const char *name)
 	return output;
 }
 
-static void see_output(struct rows *rows, struct known_output *output, int64_t now_ns)
+void rows_see_output(struct rows *rows, struct known_output *output, int64_t now_ns)
 {
 	output->seen_at_ns = now_ns;
 	output->is_dirty = true;
@@ -129,7 +69,7 @@ static void free_output(struct known_output *output)
 
 /* ---- segments --------------------------------------------------------------------------------- */
 
-static struct stream *find_stream(struct rows *rows, const char *name)
+struct stream *rows_find_stream(struct rows *rows, const char *name)
 {
 	struct stream *stream;
 
@@ -139,7 +79,7 @@ static struct stream *find_stream(struct rows *rows, const char *name)
 
 static struct stream *get_stream(struct rows *rows, const char *name)
 {
-	struct stream *stream = find_stream(rows, name);
+	struct stream *stream = rows_find_stream(rows, name);
 
 	if (stream != NULL)
 		return stream;
@@ -188,7 +128,7 @@ static void free_segment(struct segment *segment)
 	free(segment);
 }
 
-static void dirty_segment(struct rows *rows, struct segment *segment)
+void rows_dirty_segment(struct rows *rows, struct segment *segment)
 {
 	if (segment->is_dirty)
 		return;
@@ -222,7 +162,7 @@ static void hide_segment(struct rows *rows, struct segment *segment)
 
 /* ---- marks ------------------------------------------------------------------------------------ */
 
-static struct mark_row *find_row(const struct segment *segment, const char *output)
+struct mark_row *rows_find_row(const struct segment *segment, const char *output)
 {
 	struct mark_row *row;
 
@@ -242,11 +182,11 @@ static struct mark_row *add_row(struct segment *segment, struct known_output *ou
 	return row;
 }
 
-static void dirty_row(struct rows *rows, struct mark_row *row)
+void rows_dirty_row(struct rows *rows, struct mark_row *row)
 {
 	row->has_value = true;
 	if (!row->segment->is_stored)
-		dirty_segment(rows, row->segment);
+		rows_dirty_segment(rows, row->segment);
 	if (row->is_dirty)
 		return;
 	row->is_dirty = true;
@@ -277,7 +217,7 @@ static void sync_row(struct rows *rows, struct mark_row *row)
 	DL_DELETE2(rows->unsynced, row, unsynced_prev, unsynced_next);
 }
 
-static void lose_row(struct rows *rows, struct mark_row *row)
+void rows_lose_row(struct rows *rows, struct mark_row *row)
 {
 	must(row->mark == NULL);
 	row->is_gone = true;
@@ -349,9 +289,9 @@ static bool read_mark(void *arg, const struct db_mark *row)
 	struct mark_row *mark_row;
 
 	HASH_FIND(hh, rows->segments, &row->segment, sizeof row->segment, segment);
-	if (segment == NULL || find_row(segment, row->output) != NULL)
+	if (segment == NULL || rows_find_row(segment, row->output) != NULL)
 		return false;
-	mark_row = add_row(segment, get_output(rows, row->output));
+	mark_row = add_row(segment, rows_get_output(rows, row->output));
 	mark_row->has_value = true;
 	mark_row->value = row->value;
 	mark_row->durable_offset = row->value.offset;
@@ -362,7 +302,7 @@ static bool read_output(void *arg, const struct db_output *row)
 {
 	struct rows *rows = arg;
 
-	get_output(rows, row->name)->seen_at_ns = row->seen_at_ns;
+	rows_get_output(rows, row->name)->seen_at_ns = row->seen_at_ns;
 	return true;
 }
 
@@ -372,38 +312,12 @@ struct db_reader rows_reader(struct rows *rows)
 	    .segment = read_segment, .mark = read_mark, .output = read_output, .arg = rows};
 }
 
-static int64_t later(int64_t a_ns, int64_t b_ns)
-{
-	return a_ns > b_ns ? a_ns : b_ns;
-}
-
-void rows_skip_absence(struct rows *rows, int64_t now_ns)
-{
-	int64_t newest_ns = 0, absence_ns;
-	struct known_output *output;
-	struct segment *segment;
-
-	for (output = rows->outputs; output != NULL; output = output->hh.next)
-		newest_ns = later(newest_ns, output->seen_at_ns);
-	for (segment = rows->segments; segment != NULL; segment = segment->hh.next)
-		newest_ns = later(newest_ns, segment->seen_at_ns);
-	absence_ns = now_ns - newest_ns;
-	for (output = rows->outputs; output != NULL; output = output->hh.next) {
-		if (output->seen_at_ns == 0)
-			see_output(rows, output, now_ns);
-		else
-			output->seen_at_ns += absence_ns;
-	}
-	for (segment = rows->segments; segment != NULL; segment = segment->hh.next)
-		segment->seen_at_ns += absence_ns;
-}
-
 /* ---- what the collector does ------------------------------------------------------------------ */
 
 struct segment *rows_find(struct rows *rows, const char *name,
     bool (*is_it)(void *arg, const struct segment_key *stored), void *arg, int64_t now_ns)
 {
-	struct stream *stream = find_stream(rows, name);
+	struct stream *stream = rows_find_stream(rows, name);
 	struct segment *segment;
 
 	if (stream == NULL)
@@ -439,17 +353,17 @@ void rows_update(struct rows *rows, struct segment *segment, const struct segmen
 	set_key(segment, key);
 	if (!segment->is_stored)
 		return;
-	dirty_segment(rows, segment);
+	rows_dirty_segment(rows, segment);
 	rows->is_lazy = true;
 }
 
 /* Out of sight at once; its memory goes when a change that deletes it was settled. */
-static void lose_segment(struct rows *rows, struct segment *segment)
+void rows_lose_segment(struct rows *rows, struct segment *segment)
 {
 	struct mark_row *row;
 
 	LL_FOREACH (segment->rows, row)
-		lose_row(rows, row);
+		rows_lose_row(rows, row);
 	clean_segment(rows, segment);
 	hide_segment(rows, segment);
 	segment->is_gone = true;
@@ -464,7 +378,7 @@ static void lose_segment(struct rows *rows, struct segment *segment)
 void rows_forget(struct rows *rows, struct segment *segment)
 {
 	must(segment->is_claimed && !segment->is_gone);
-	lose_segment(rows, segment);
+	rows_lose_segment(rows, segment);
 }
 
 void rows_release(struct rows *rows, struct segment *segment)
@@ -479,19 +393,19 @@ void rows_release(struct rows *rows, struct segment *segment)
 	}
 	segment->is_claimed = false;
 	if (!has_value)
-		lose_segment(rows, segment);
+		rows_lose_segment(rows, segment);
 }
 
 bool rows_knows(struct rows *rows, const char *name)
 {
-	const struct known_output *output = find_output(rows, name);
+	const struct known_output *output = rows_find_output(rows, name);
 
-	return (output != NULL && !output->is_new) || find_output(rows, CHECKPOINT_ANY_OUTPUT) != NULL;
+	return (output != NULL && !output->is_new) || rows_find_output(rows, CHECKPOINT_ANY_OUTPUT) != NULL;
 }
 
 bool rows_load(const struct segment *segment, const char *output, struct stored_mark *ret_stored)
 {
-	const struct mark_row *row = find_row(segment, output);
+	const struct mark_row *row = rows_find_row(segment, output);
 
 	if (row == NULL || !row->has_value)
 		return false;
@@ -501,8 +415,8 @@ bool rows_load(const struct segment *segment, const char *output, struct stored_
 
 void rows_attach(struct rows *rows, struct mark *mark, int64_t now_ns)
 {
-	struct known_output *output = get_output(rows, mark->output);
-	struct mark_row *row = find_row(mark->segment, mark->output);
+	struct known_output *output = rows_get_output(rows, mark->output);
+	struct mark_row *row = rows_find_row(mark->segment, mark->output);
 
 	must(!mark->segment->is_gone);
 	if (row == NULL)
@@ -513,9 +427,9 @@ void rows_attach(struct rows *rows, struct mark *mark, int64_t now_ns)
 	output->attached++;
 	output->is_new = false;
 	if (output->seen_at_ns == 0)
-		see_output(rows, output, now_ns);
+		rows_see_output(rows, output, now_ns);
 	if (mark->offset != row->value.offset)
-		dirty_row(rows, row);
+		rows_dirty_row(rows, row);
 }
 
 void rows_detach(struct mark *mark)
@@ -534,81 +448,10 @@ void rows_touch(struct rows *rows, struct mark *mark)
 {
 	must(mark->row != NULL && mark->row->mark == mark);
 	must(mark->offset >= mark->durable_offset);
-	dirty_row(rows, mark->row);
+	rows_dirty_row(rows, mark->row);
 }
 
-/* ---- what grows old --------------------------------------------------------------------------- */
-
-static void drop_output(struct rows *rows, struct known_output *output)
-{
-	struct segment *segment;
-	struct mark_row *row, *next;
-
-	for (segment = rows->segments; segment != NULL; segment = segment->hh.next) {
-		LL_FOREACH_SAFE (segment->rows, row, next) {
-			if (row->output != output)
-				continue;
-			lose_row(rows, row);
-			LL_DELETE(segment->rows, row);
-			LL_PREPEND(output->dropped, row);
-		}
-	}
-	HASH_DEL(rows->outputs, output);
-	DL_APPEND(rows->gone_outputs, output);
-}
-
-static void see_configured(struct rows *rows, const char *const *names, size_t count, int64_t now_ns)
-{
-	struct known_output *output;
-
-	for (output = rows->outputs; output != NULL; output = output->hh.next) {
-		if (output->is_configured)
-			see_output(rows, output, now_ns);
-		output->is_configured = false;
-		output->is_new = false;
-	}
-	for (size_t i = 0; i < count; i++) {
-		output = find_output(rows, names[i]);
-		if (output == NULL) {
-			output = get_output(rows, names[i]);
-			output->is_new = true;
-		}
-		output->is_configured = true;
-		see_output(rows, output, now_ns);
-	}
-}
-
-void rows_retire(struct rows *rows, const char *const *outputs, size_t output_count, int64_t now_ns)
-{
-	struct known_output *output, *next_output;
-	struct segment *segment, *next;
-
-	see_configured(rows, outputs, output_count, now_ns);
-	HASH_ITER (hh, rows->outputs, output, next_output)
-		if (!output->is_configured && output->attached == 0 && now_ns - output->seen_at_ns > KEEP_NS)
-			drop_output(rows, output);
-	HASH_ITER (hh, rows->segments, segment, next)
-		if (!segment->is_claimed && now_ns - segment->seen_at_ns > KEEP_NS)
-			lose_segment(rows, segment);
-	rows->is_lazy = true;
-}
-
-void rows_refresh(struct rows *rows, int64_t now_ns)
-{
-	struct known_output *output;
-	struct segment *segment;
-
-	for (output = rows->outputs; output != NULL; output = output->hh.next)
-		if (output->is_configured)
-			see_output(rows, output, now_ns);
-	for (segment = rows->segments; segment != NULL; segment = segment->hh.next) {
-		if (!segment->is_claimed)
-			continue;
-		segment->seen_at_ns = now_ns;
-		if (segment->is_stored)
-			dirty_segment(rows, segment);
-	}
-}
+/* ---- changes to come ---------------------------------------------------------------------------- */
 
 void rows_spoil(struct rows *rows)
 {
@@ -620,10 +463,10 @@ void rows_spoil(struct rows *rows)
 		output->is_dirty = true;
 	for (segment = rows->segments; segment != NULL; segment = segment->hh.next) {
 		if (segment->is_stored)
-			dirty_segment(rows, segment);
+			rows_dirty_segment(rows, segment);
 		LL_FOREACH (segment->rows, row)
 			if (row->has_value)
-				dirty_row(rows, row);
+				rows_dirty_row(rows, row);
 	}
 }
 
@@ -784,13 +627,13 @@ void rows_restore(struct rows *rows)
 		struct mark_row *row = change->marks[i].owner;
 
 		if (!row->is_gone)
-			dirty_row(rows, row);
+			rows_dirty_row(rows, row);
 	}
 	for (size_t i = 0; i < change->segment_count; i++) {
 		struct segment *segment = change->segments[i].owner;
 
 		if (!segment->is_gone)
-			dirty_segment(rows, segment);
+			rows_dirty_segment(rows, segment);
 	}
 	for (output = rows->outputs; output != NULL; output = output->hh.next)
 		output->is_dirty = true;
