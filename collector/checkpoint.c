@@ -288,6 +288,11 @@ struct segment *checkpoint_find(struct checkpoint *checkpoint, const char *strea
 	return rows_find(checkpoint->rows, stream, is_it, arg, clock_wall_ns());
 }
 
+enum stream_rows checkpoint_stream(struct checkpoint *checkpoint, const char *stream)
+{
+	return rows_of_stream(checkpoint->rows, stream);
+}
+
 struct segment *checkpoint_add(struct checkpoint *checkpoint, const struct segment_key *key)
 {
 	return rows_add(checkpoint->rows, key, clock_wall_ns());

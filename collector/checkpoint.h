@@ -38,6 +38,7 @@ int checkpoint_open(
  * here or by checkpoint_add, until it is released: two files with the same head are two segments. */
 struct segment *checkpoint_find(struct checkpoint *checkpoint, const char *stream,
     bool (*is_it)(void *arg, const struct segment_key *stored), void *arg);
+enum stream_rows checkpoint_stream(struct checkpoint *checkpoint, const char *stream);
 /* A new segment; its row is written with the next commit that touches one of its marks. */
 struct segment *checkpoint_add(struct checkpoint *checkpoint, const struct segment_key *key);
 /* The path, inode or a longer head of a known segment changed: written within a second, if its row was ever

@@ -33,6 +33,8 @@
 #define WATCH_MS        10   /* while draining or reloading: how often it is asked whether that is over */
 #define SCRATCH_SLACK   (64u << 10) /* a line's prefix, and docker's escapes of a piece */
 #define STATUS_BYTES    (16u << 20)
+#define STREAM_BYTES    512
+#define RUNS_BACK       16 /* of a container, to see whether it is known */
 
 enum collector_state { STATE_STANDBY, STATE_RUNNING, STATE_DRAINING, STATE_CLOSING };
 static const char *const state_names[] = {"standby", "running", "draining", "closing"};
@@ -109,9 +111,14 @@ static bool on_wanted(void *arg, const struct origin *origin)
 	return roster_wants(&collector->roster, origin);
 }
 
-static void describe_tail(const struct tail *tail, char *stream, size_t stream_size, struct segment_key *ret_key)
+static void name_stream(char stream[STREAM_BYTES], const struct container *container, unsigned restart)
 {
-	snprintf(stream, stream_size, "%s/%u", tail->container->key, tail->name.restart);
+	snprintf(stream, STREAM_BYTES, "%s/%u", container->key, restart);
+}
+
+static void describe_tail(const struct tail *tail, char stream[STREAM_BYTES], struct segment_key *ret_key)
+{
+	name_stream(stream, tail->container, tail->name.restart);
 	*ret_key = (struct segment_key){
 		.stream = stream,
 		.dev = tail->identity.dev,
@@ -137,22 +144,71 @@ static bool is_same_file(void *arg, const struct segment_key *stored)
 	return stored->head_len <= tail->head_len && stored->head_hash == tail_head_hash(tail, stored->head_len);
 }
 
+static void find_segment(struct collector *collector, struct tail *tail)
+{
+	char stream[STREAM_BYTES];
+
+	name_stream(stream, tail->container, tail->name.restart);
+	tail->segment = checkpoint_find(collector->checkpoint, stream, is_same_file, tail);
+	tail->is_known = tail->segment != NULL;
+}
+
 static struct segment *identify(struct collector *collector, struct tail *tail)
 {
-	char stream[512];
+	char stream[STREAM_BYTES];
 	struct segment_key key;
-	struct segment *segment;
 
 	if (collector->checkpoint == NULL)
 		return NULL;
-	describe_tail(tail, stream, sizeof stream, &key);
-	segment = checkpoint_find(collector->checkpoint, stream, is_same_file, tail);
-	if (segment != NULL)
-		checkpoint_update(collector->checkpoint, segment, &key);
+	describe_tail(tail, stream, &key);
+	if (tail->segment == NULL)
+		find_segment(collector, tail);
+	if (tail->segment != NULL)
+		checkpoint_update(collector->checkpoint, tail->segment, &key);
 	else
-		segment = checkpoint_add(collector->checkpoint, &key);
-	tail->segment = segment;
-	return segment;
+		tail->segment = checkpoint_add(collector->checkpoint, &key);
+	return tail->segment;
+}
+
+/* A run of the container that the checkpoint knows, this one or one before it. */
+static bool is_known_run(const struct collector *collector, const struct container *container, unsigned restart)
+{
+	char stream[STREAM_BYTES];
+
+	for (unsigned back = 0; back <= restart && back < RUNS_BACK; back++) {
+		name_stream(stream, container, restart - back);
+		if (checkpoint_stream(collector->checkpoint, stream) != STREAM_UNKNOWN)
+			return true;
+	}
+	return false;
+}
+
+static bool on_may_resume(void *arg, const struct container *container, unsigned restart, bool is_first_look)
+{
+	const struct collector *collector = arg;
+	char stream[STREAM_BYTES];
+
+	if (collector->checkpoint == NULL)
+		return false;
+	name_stream(stream, container, restart);
+	return checkpoint_stream(collector->checkpoint, stream) == STREAM_MISSED ||
+	       (is_first_look && is_known_run(collector, container, restart));
+}
+
+/* A compressed file that the checkpoint knows by its head is read on.  One that it does not know was either done with before the last stop, and
+ * its row went with its plain file, or was born and compressed while nobody was here.  A newer file that is known tells: then it was there before. */
+static bool on_resumes(void *arg, struct tail *tail, bool is_first_look)
+{
+	struct collector *collector = arg;
+	const struct tail *other;
+
+	find_segment(collector, tail);
+	if (tail->segment != NULL)
+		return true;
+	DL_FOREACH (tail->container->tails, other)
+		if (other->is_known && podpath_compare(&other->name, &tail->name) > 0)
+			return false;
+	return is_first_look;
 }
 
 static void on_adopted(void *arg, struct tail *tail)
@@ -166,12 +222,12 @@ static void on_adopted(void *arg, struct tail *tail)
 static void on_changed(void *arg, struct tail *tail)
 {
 	struct collector *collector = arg;
-	char stream[512];
+	char stream[STREAM_BYTES];
 	struct segment_key key;
 
 	if (tail->segment == NULL)
 		return;
-	describe_tail(tail, stream, sizeof stream, &key);
+	describe_tail(tail, stream, &key);
 	checkpoint_update(collector->checkpoint, tail->segment, &key);
 }
 
@@ -216,6 +272,8 @@ static int open_follower(struct collector *collector, struct err *err)
 	};
 	struct follower_events events = {
 		.wanted = on_wanted,
+		.may_resume = on_may_resume,
+		.resumes = on_resumes,
 		.adopted = on_adopted,
 		.changed = on_changed,
 		.released = on_released,

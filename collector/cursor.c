@@ -14,6 +14,7 @@
 #include "config.h"
 #include "collector/cursor.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -137,7 +138,7 @@ static bool has_grown(const struct cursor *cursor)
 	const struct tail *tail = cursor->reader.tail;
 	char byte;
 
-	return !cursor->given_up && !tail->truncated && tail_read(tail, &byte, 1, cursor->read_offset) > 0;
+	return !cursor->given_up && !tail->truncated && tail->gzip == NULL && tail_read(tail, &byte, 1, cursor->read_offset) > 0;
 }
 
 /* All is acknowledged and the file is gone: the mark has to be on disk for good before the descriptor goes. */
@@ -190,6 +191,13 @@ static uint64_t needs_from(const struct tail_reader *reader)
 	return cursor->given_up ? UINT64_MAX : cursor->mark.offset;
 }
 
+static void give_up(struct cursor *cursor)
+{
+	cursor->given_up = true;
+	cursor->at_end = true;
+	cursor_make_ready(cursor); /* its turn lets chains go and opens the gate for its successor */
+}
+
 static void on_give_up(struct tail_reader *reader)
 {
 	struct cursor *cursor = cursor_of_reader(reader);
@@ -199,9 +207,7 @@ static void on_give_up(struct tail_reader *reader)
 		return;
 	if (tail->size > cursor->read_offset)
 		metric_add(cursor->env->lost_hold, tail->size - cursor->read_offset);
-	cursor->given_up = true;
-	cursor->at_end = true;
-	cursor_make_ready(cursor); /* its turn lets chains go and opens the gate for its successor */
+	give_up(cursor);
 }
 
 /* ---- records ------------------------------------------------------------------------------------------------------ */
@@ -553,6 +559,40 @@ static size_t read_size(const struct cursor *cursor, size_t wanted)
 	return cursor->env->reads_to_stop && left < wanted ? (size_t)left : wanted;
 }
 
+/* A compressed file is damaged from here on.  How much was in the rest nobody knows: what it says of its size is part of the damage. */
+static void meet_damage(struct cursor *cursor)
+{
+	struct tail *tail = cursor->reader.tail;
+
+	if (!tail->is_damaged)
+		metric_add(cursor->env->damaged_files, 1);
+	tail->is_damaged = true;
+	give_up(cursor);
+}
+
+/* Did a short read end before damage instead of at the end? */
+static bool is_damaged_at(const struct tail *tail, uint64_t offset)
+{
+	char byte;
+
+	return tail->gzip != NULL && tail_read(tail, &byte, 1, offset) == -EBADMSG;
+}
+
+static void fail_to_read(struct cursor *cursor, int error)
+{
+	const struct tail *tail = cursor->reader.tail;
+
+	cursor_rest(cursor); /* the next growth or sweep wakes it again */
+	if (cursor->is_patient) {
+		want_attention(cursor, true);
+		return;
+	}
+	log_warn("cannot read", "output=%s path=%s offset=%llu error=%s", cursor->env->output, log_quote(tail->path),
+		(unsigned long long)cursor->read_offset, log_quote(strerror(-error)));
+	if (tail->gzip != NULL && error == -EBADMSG)
+		meet_damage(cursor);
+}
+
 /* Reads and takes once with a buffer of `wanted` bytes.  Returns false if a longer line needs a longer read. */
 static bool read_once(struct cursor *cursor, size_t wanted, uint64_t now_ms)
 {
@@ -560,9 +600,9 @@ static bool read_once(struct cursor *cursor, size_t wanted, uint64_t now_ms)
 	size_t size = read_size(cursor, wanted), taken;
 	ssize_t len = size != 0 ? tail_read(cursor->reader.tail, env->scratch, size, cursor->read_offset) : 0;
 
+	cursor->is_patient = len == -EAGAIN;
 	if (len < 0) {
-		log_warn("cannot read", "path=%s error=%s", log_quote(cursor->reader.tail->path), log_quote(strerror((int)-len)));
-		cursor_rest(cursor); /* the next growth or sweep wakes it again */
+		fail_to_read(cursor, (int)len);
 		return true;
 	}
 	taken = take_lines(cursor, env->scratch, (size_t)len, now_ms);
@@ -574,6 +614,10 @@ static bool read_once(struct cursor *cursor, size_t wanted, uint64_t now_ms)
 		take_overlong(cursor, env->scratch, (size_t)len, now_ms);
 	} else if ((size_t)len < wanted && has_room(cursor)) { /* short: the end, as far as it is written or wanted */
 		cursor_rest(cursor);
+		if (is_damaged_at(cursor->reader.tail, cursor->read_offset + (size_t)len - taken)) {
+			fail_to_read(cursor, -EBADMSG);
+			return true;
+		}
 		reach_end(cursor, env->scratch + taken, (size_t)len - taken, now_ms);
 		return true;
 	}
@@ -617,7 +661,7 @@ void cursor_attend(struct cursor *cursor, uint64_t now_ms)
 
 	if (now_ms > timeout)
 		expire_chains(cursor, now_ms - timeout);
-	if (cursor->leftover_bytes != 0)
+	if (cursor->leftover_bytes != 0 || cursor->is_patient)
 		cursor_make_ready(cursor);
 	else
 		want_attention(cursor, joiner_floor(&cursor->joiner) != UINT64_MAX);

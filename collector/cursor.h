@@ -40,6 +40,7 @@ struct cursor_env {
 	struct buf *unescaped;         /* likewise, for docker lines */
 	struct metric *records;
 	struct metric *lost_truncated, *lost_hold; /* drave_input_lost_bytes_total{reason} */
+	struct metric *damaged_files;  /* drave_input_lost_segments_total{reason} */
 	uint64_t late_bytes;           /* taken from a file after its successor had begun */
 	struct cursor *ready;          /* those with something to read, in turn */
 	struct cursor *parked;         /* those whose lane is full: ready again when there is room */
@@ -80,6 +81,7 @@ struct cursor {
 	bool needs_attention;          /* in env->attention */
 	bool is_open;                  /* its predecessor has passed: it may read */
 	bool passed;
+	bool is_patient;               /* too many compressed files are being unpacked: tries again by time */
 	bool at_end;                   /* its last turn found nothing more */
 	bool given_up;
 	bool is_gone;                  /* done: detached, to be freed by the next cursor_reap */

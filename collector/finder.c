@@ -386,7 +386,7 @@ static void take_log(struct finder *finder, struct dir *dir, const struct entry 
 {
 	struct logfile_name as = podpath_parse_file(entry->name);
 
-	if (as.kind == LOGFILE_NONE || as.kind == LOGFILE_GZIP || entry->type == 0)
+	if (as.kind == LOGFILE_NONE || entry->type == 0)
 		return;
 	if (entry->type == S_IFREG)
 		add_file(finder, entry, as, 0);

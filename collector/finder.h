@@ -40,8 +40,8 @@ struct finder_events {
 	/* Asked when a container's directory appears, and again by finder_review.  What is not wanted is
 	 * neither listed nor watched. */
 	bool (*wanted)(void *arg, const struct place *place);
-	/* These plain log files, in no order, stand there now, and no others. They and place->fd last as long
-	 * as the call. */
+	/* These log files, in no order, stand there now, and no others; .gz too, but not docker's.  They and
+	 * place->fd last as long as the call. */
 	void (*listed)(void *arg, struct place *place, const struct place_file *files, size_t file_count);
 	/* The directory is gone, or another one stands in its place; the listener forgets `place`
 	 * (place->files is NULL afterwards). */
@@ -75,9 +75,11 @@ bool finder_sweep(struct finder *finder);
 void finder_look(struct finder *finder);
 /* Asks wanted() again for every container. */
 void finder_review(struct finder *finder);
-/* Is this sweep to look at the place? An unwatched one in each; watched ones take turns of FINDER_WATCHED_SHARE sweeps.  With the default interval
- * of 2 s that is every 10 s, which is how often the kubelet rotates: inotify misses changes only where it says so, or on file systems that
- * others write to, and looking at a thousand quiet files in each sweep would cost more than everything else while nothing is written. */
+/* Is this sweep to look at the place? An unwatched one in each; watched ones take turns of
+ * FINDER_WATCHED_SHARE sweeps.  With the default interval of 2 s that is every 10 s, which is how often the
+ * kubelet rotates: inotify misses changes only where it says so, or on file systems that others write to, and
+ * looking at a thousand quiet files in each sweep would cost more than everything else while nothing is
+ * written. */
 bool finder_is_its_turn(const struct finder *finder, const struct place *place);
 #define FINDER_WATCHED_SHARE 5
 /* Does what was noted, at most about `budget` looks (a listing counts as FINDER_LISTING_COST of them). True

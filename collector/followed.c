@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "collector/gzip_file.h"
 #include "common/clock.h"
 #include "common/must.h"
 #include "common/table.h"
@@ -62,6 +63,8 @@ void followed_free(struct followed *followed)
 
 	must(tail->magic == TAIL_MAGIC && tail->readers == NULL && !followed->is_marked);
 	followed_leave(followed);
+	if (tail->gzip != NULL)
+		gzip_pool_forget(tail->gzip, tail->fd);
 	if (tail->fd >= 0)
 		(void)close(tail->fd);
 	tail->magic = 0;
@@ -121,4 +124,20 @@ struct followed *followed_find(const struct place *place, const struct place_fil
 			return followed;
 	}
 	return NULL;
+}
+
+int place_file_compare(const struct place_file *a, const struct place_file *b)
+{
+	int order = (a->age < b->age) - (a->age > b->age);
+
+	return order != 0 ? order : podpath_compare(&a->as, &b->as);
+}
+
+bool place_file_is_plain_too(
+    const struct place_file *packed, const struct place_file *files, size_t file_count)
+{
+	for (size_t i = 0; i < file_count; i++)
+		if (files[i].as.kind == LOGFILE_ROTATED && podpath_compare(&files[i].as, &packed->as) == 0)
+			return true;
+	return false;
 }

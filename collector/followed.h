@@ -36,6 +36,12 @@ const char *followed_name(const struct followed *followed);
 void followed_set_name(struct followed *followed, const struct place *place, const struct place_file *file);
 void followed_join(struct followed *followed, struct place *place);
 void followed_leave(struct followed *followed);
+/* Reading order of a place's files: below, equal to or above 0. */
+int place_file_compare(const struct place_file *a, const struct place_file *b);
+/* Does the plain file of a compressed one stand there too?  While kubelet compresses, both do, and the plain
+ * one is whole. */
+bool place_file_is_plain_too(
+    const struct place_file *packed, const struct place_file *files, size_t file_count);
 /* The one in this place with that name and inode, or NULL. */
 struct followed *followed_find(const struct place *place, const struct place_file *file);
 

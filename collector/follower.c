@@ -13,7 +13,8 @@
  *
  * Identity: as long as a descriptor is held, no other file can have its inode number; so (dev, ino) among
  * held files is exact, and a known one under a new name is a rename, forwards or back.  What a name once
- * meant is never believed. */
+ * meant is never believed.  A .gz has the bytes of a file that was plain: who holds that one goes on with it,
+ * else the listener, who knows the checkpoint, says whether the .gz is to be read. */
 #include "config.h"
 #include "collector/follower.h"
 
@@ -27,6 +28,7 @@
 #include "collector/container.h"
 #include "collector/finder.h"
 #include "collector/followed.h"
+#include "collector/gzip_file.h"
 #include "collector/hold.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -42,6 +44,7 @@
 #define TURN_LOOKS 1024
 /* A listing that runs while a name moves may miss it; only what two listings missed has gone elsewhere. */
 #define MISSED_LISTINGS 2
+#define GZIP_READINGS   32 /* compressed files that are unpacked at a time */
 
 struct follower {
 	unsigned magic;
@@ -50,6 +53,7 @@ struct follower {
 	char *node_name, *own_uid, *own_namespace, *own_pod;
 	uint64_t rescan_interval_ms;
 	struct hold hold;
+	struct gzip_pool *gzip;
 	struct follower_stats stats;
 	struct container *containers; /* by key */
 	struct tail *by_identity;     /* what is held, truncated ones excepted */
@@ -140,6 +144,8 @@ static void look_at(struct follower *follower, struct followed *followed)
 
 	if (tail->truncated || fstat(tail->fd, &now) == -1)
 		return;
+	if (tail->gzip != NULL)
+		now.st_size = (off_t)tail->size; /* that of its content, which nobody adds to */
 	if ((uint64_t)now.st_size < tail->size) {
 		begin_again(follower, followed, (uint64_t)now.st_size);
 		return;
@@ -268,11 +274,7 @@ struct find {
 
 static int compare_finds(const void *a, const void *b)
 {
-	const struct place_file *a_file = ((const struct find *)a)->file,
-				*b_file = ((const struct find *)b)->file;
-	int order = (a_file->age < b_file->age) - (a_file->age > b_file->age);
-
-	return order != 0 ? order : podpath_compare(&a_file->as, &b_file->as);
+	return place_file_compare(((const struct find *)a)->file, ((const struct find *)b)->file);
 }
 
 static struct followed *known_by_identity(
@@ -312,6 +314,8 @@ static bool take_name(struct follower *follower, struct place *place, const stru
 {
 	struct followed *followed = followed_find(place, file);
 
+	if (followed == NULL && file->as.kind == LOGFILE_GZIP)
+		return false; /* later, and not for itself */
 	if (followed == NULL)
 		followed = known_by_identity(follower, place, file);
 	if (followed != NULL) {
@@ -328,11 +332,14 @@ static bool take_name(struct follower *follower, struct place *place, const stru
 	return false;
 }
 
-static void adopt_find(struct follower *follower, struct place *place, const struct find *find)
+static struct container *container_of_place(struct follower *follower, const struct place *place)
 {
-	struct followed *followed = followed_new(
-	    container_get(&follower->containers, place->pod, place->container, follower->node_name),
-	    &find->opened);
+	return container_get(&follower->containers, place->pod, place->container, follower->node_name);
+}
+
+static struct followed *make_followed(struct follower *follower, struct place *place, const struct find *find)
+{
+	struct followed *followed = followed_new(container_of_place(follower, place), &find->opened);
 
 	followed_set_name(followed, place, find->file);
 	followed->tail.source.restart = find->file->as.restart;
@@ -340,7 +347,70 @@ static void adopt_find(struct follower *follower, struct place *place, const str
 	followed->tail.was_there = follower->is_taking_stock;
 	followed->listing = follower->listing;
 	followed_join(followed, place);
-	adopt(follower, followed);
+	return followed;
+}
+
+static bool is_first_look(const struct follower *follower)
+{
+	return follower->is_taking_stock && !follower->has_taken_stock;
+}
+
+static bool may_resume(struct follower *follower, const struct place *place, const struct place_file *file)
+{
+	struct container *container = container_of_place(follower, place);
+	bool may = follower->events.may_resume(
+	    follower->events.arg, container, file->as.restart, is_first_look(follower));
+
+	container_release(&follower->containers, container);
+	return may;
+}
+
+static void take_packed(struct follower *follower, struct place *place, const struct place_file *file)
+{
+	struct find find = {.file = file};
+	struct followed *followed;
+	struct container *container;
+
+	if (finder_open(follower->finder, place, file, &find.opened) != 0)
+		return;
+	followed = find_identity(follower, find.opened.dev, find.opened.ino);
+	if (followed != NULL) {
+		(void)close(find.opened.fd);
+		see(follower, followed, place, file);
+		return;
+	}
+	if (gzip_file_size(find.opened.fd, &find.opened.size) != 0)
+		find.opened.size = 0;
+	followed = make_followed(follower, place, &find);
+	followed->tail.gzip = follower->gzip;
+	(void)tail_learn_head(&followed->tail, true);
+	if (followed->tail.head_len != 0 &&
+	    follower->events.resumes(follower->events.arg, &followed->tail, is_first_look(follower))) {
+		adopt(follower, followed);
+		return;
+	}
+	container = followed->tail.container;
+	followed_free(followed);
+	container_release(&follower->containers, container);
+}
+
+/* The newest first, after the plain ones: one that the checkpoint knows says of all older ones that they were
+ * done with. */
+static void take_all_packed(
+    struct follower *follower, struct place *place, const struct place_file *files, size_t file_count)
+{
+	struct find *finds = xcalloc(file_count, sizeof *finds);
+	size_t count = 0;
+
+	for (size_t i = 0; i < file_count; i++)
+		if (files[i].as.kind == LOGFILE_GZIP && followed_find(place, &files[i]) == NULL &&
+		    !place_file_is_plain_too(&files[i], files, file_count) &&
+		    may_resume(follower, place, &files[i]))
+			finds[count++].file = &files[i];
+	qsort(finds, count, sizeof *finds, compare_finds);
+	while (count > 0)
+		take_packed(follower, place, finds[--count].file);
+	free(finds);
 }
 
 static void look_for_missing(struct follower *follower, struct place *place)
@@ -364,6 +434,7 @@ static void on_listed(void *arg, struct place *place, const struct place_file *f
 {
 	struct follower *follower = follower_of(arg);
 	struct find *finds = xcalloc(file_count, sizeof *finds);
+	bool has_packed = false;
 	size_t count = 0;
 
 	follower->listing++;
@@ -371,12 +442,15 @@ static void on_listed(void *arg, struct place *place, const struct place_file *f
 	for (size_t i = 0; i < file_count; i++) {
 		finds[count].file = &files[i];
 		count += take_name(follower, place, &files[i], &finds[count].opened);
+		has_packed = has_packed || files[i].as.kind == LOGFILE_GZIP;
 	}
 	look_for_missing(follower, place);
 	qsort(finds, count, sizeof *finds, compare_finds);
 	for (size_t i = 0; i < count; i++)
-		adopt_find(follower, place, &finds[i]);
+		adopt(follower, make_followed(follower, place, &finds[i]));
 	free(finds);
+	if (has_packed)
+		take_all_packed(follower, place, files, file_count);
 }
 
 static void on_lost(void *arg, struct place *place)
@@ -639,6 +713,7 @@ int follower_new(struct follower **ret_follower, uv_loop_t *loop, const struct f
 	follower->own_pod = copy_of(options->own_pod);
 	follower->rescan_interval_ms = options->rescan_interval_ms;
 	follower->hold.limit_bytes = options->hold_limit;
+	follower->gzip = gzip_pool_new(GZIP_READINGS);
 	finder_new(&follower->finder, loop, options->path, options->docker_root,
 	    &(struct finder_events){.wanted = on_wanted,
 		.listed = on_listed,
@@ -689,6 +764,7 @@ static void part_closed(struct follower *follower)
 	if (--follower->handles > 0)
 		return;
 	follower->magic = 0;
+	gzip_pool_free(follower->gzip);
 	free(follower->node_name);
 	free(follower->own_uid);
 	free(follower->own_namespace);

@@ -28,6 +28,12 @@ struct follower_options {
 struct follower_events {
 	/* Does anybody want this container's logs?  If not, its directory is known by name only: no tail, no watch, no descriptor. */
 	bool (*wanted)(void *arg, const struct origin *origin);
+	/* A compressed rotated file of this run of the container stands there: may it be one that is to be read on, so that it is worth being opened?
+	 * Asked at each listing. */
+	bool (*may_resume)(void *arg, const struct container *container, unsigned restart, bool is_first_look);
+	/* It was opened, has its name and head, and stands in no list yet: is it to be read?  Then adopted() follows.  Plain files come first, then
+	 * these, the newest first. */
+	bool (*resumes)(void *arg, struct tail *tail, bool is_first_look);
 	/* A file was adopted: attach readers now. tail->prev is read before it, tail->next after it. */
 	void (*adopted)(void *arg, struct tail *tail);
 	/* Its head is longer, its first line is whole, or it has another name: what the checkpoint knows of it is to be brought up to date. */

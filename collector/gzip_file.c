@@ -257,6 +257,13 @@ void gzip_pool_forget(struct gzip_pool *pool, int fd)
 			free_reading(pool, i);
 }
 
+static void drop(struct gzip_pool *pool, const struct reading *reading)
+{
+	for (size_t i = 0; i < pool->limit; i++)
+		if (pool->readings[i] == reading)
+			free_reading(pool, i);
+}
+
 static bool can_serve(const struct reading *reading, int fd, uint64_t offset)
 {
 	return reading->fd == fd && reading->position - reading->recent_len <= offset;
@@ -313,11 +320,15 @@ ssize_t gzip_pool_read(struct gzip_pool *pool, int fd, void *into, size_t len, u
 {
 	uint64_t now_ms = clock_monotonic_ms();
 	struct reading *reading = find(pool, fd, offset);
+	ssize_t got;
 
 	if (reading == NULL)
 		reading = begin_another(pool, fd, now_ms);
 	if (reading == NULL)
 		return -EAGAIN;
 	reading->used_ms = now_ms;
-	return read_at(reading, into, len, offset);
+	got = read_at(reading, into, len, offset);
+	if (got <= 0 && len != 0) /* nothing more will come of it */
+		drop(pool, reading);
+	return got;
 }

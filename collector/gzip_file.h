@@ -30,7 +30,7 @@ ssize_t gzip_file_head(int fd, void *into, size_t len);
  * further back begins at the file's head again. */
 ssize_t gzip_pool_read(struct gzip_pool *pool, int fd, void *into, size_t len, uint64_t offset);
 
-/* The descriptor is about to be closed, or will not be read soon. */
+/* The descriptor is about to be closed.  (A reading that has come to the end goes by itself.) */
 void gzip_pool_forget(struct gzip_pool *pool, int fd);
 
 #endif

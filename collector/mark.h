@@ -15,6 +15,13 @@ struct segment_key {
 	const char *path;
 };
 
+/* What there is of a stream. */
+enum stream_rows {
+	STREAM_UNKNOWN,  /* nothing in the database */
+	STREAM_FOLLOWED, /* segments, and files have them all */
+	STREAM_MISSED,   /* a segment that no file has */
+};
+
 struct segment;  /* a file's row, in memory until the file is forgotten */
 struct mark_row; /* a mark's row, which outlives the mark */
 

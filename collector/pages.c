@@ -12,8 +12,6 @@
 
 static const struct metric_family family_input_bytes = {
 	"drave_input_bytes_total", "Growth seen in all followed files.", METRIC_COUNTER, "", NULL, 0};
-static const struct metric_family family_lost_segments = {"drave_input_lost_segments_total",
-	"Files that were given up at hold_limit before all of them was read.", METRIC_COUNTER, "", NULL, 0};
 static const struct metric_family family_files = {"drave_input_files", "Files held open.", METRIC_GAUGE, "", NULL, 0};
 static const struct metric_family family_held_files = {
 	"drave_input_held_files", "Deleted files held open until they are acknowledged.", METRIC_GAUGE, "", NULL, 0};
@@ -53,7 +51,7 @@ static void measure_follower(struct pages *pages)
 	struct metric_table *table = pages->metrics;
 
 	metric_follow(metric_get(table, &family_input_bytes), stats->input_bytes);
-	metric_follow(metric_get(table, &family_lost_segments), stats->gave_up);
+	metric_follow(metric_get(table, &pipeline_lost_segments, "hold_limit"), stats->gave_up);
 	metric_set(metric_get(table, &family_files), (double)stats->tails);
 	metric_set(metric_get(table, &family_held_files), (double)stats->held_unlinked);
 	metric_set(metric_get(table, &family_held_bytes), (double)stats->held_unlinked_bytes);

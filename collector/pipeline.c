@@ -58,6 +58,8 @@ static const struct metric_family family_read_records = {
 	"drave_input_records_total", "Records read, joined from their pieces.", METRIC_COUNTER, "output", NULL, 0};
 static const struct metric_family family_lost = {"drave_input_lost_bytes_total",
 	"Bytes that were gone before they could be read.", METRIC_COUNTER, "output,reason", NULL, 0};
+const struct metric_family pipeline_lost_segments = {"drave_input_lost_segments_total",
+	"Log files of which something was gone before every output had it.", METRIC_COUNTER, "reason", NULL, 0};
 static const struct metric_family family_lag = {
 	"drave_input_lag_bytes", "Bytes in the log files that the output has not acknowledged.", METRIC_GAUGE, "output", NULL, 0};
 static const struct metric_family family_audit = {
@@ -107,6 +109,7 @@ static void make_metrics(struct pipeline *pipeline)
 	pipeline->cursor_env.records = metric_get(table, &family_read_records, name);
 	pipeline->cursor_env.lost_truncated = metric_get(table, &family_lost, name, "truncated");
 	pipeline->cursor_env.lost_hold = metric_get(table, &family_lost, name, "hold_limit");
+	pipeline->cursor_env.damaged_files = metric_get(table, &pipeline_lost_segments, "damaged");
 	pipeline->lag = metric_get(table, &family_lag, name);
 	pipeline->imbalance = metric_get(table, &family_imbalance, name);
 	pipeline->audit_read = metric_get(table, &family_audit, name, "read");
@@ -272,7 +275,7 @@ static bool mark_fits(const struct tail *tail, const struct stored_mark *stored)
 
 	if (stored->offset > tail->size)
 		return false;
-	if (stored->offset == 0 || stored->tail_len == 0)
+	if (stored->offset == 0 || stored->tail_len == 0 || tail->gzip != NULL)
 		return true;
 	return tail_mark_hash(tail, stored->offset, &len, &hash) == 0 && len == stored->tail_len && hash == stored->tail_hash;
 }
@@ -318,12 +321,17 @@ static uint64_t start_offset(struct pipeline *pipeline, struct tail *tail, struc
 
 void pipeline_adopt(struct pipeline *pipeline, struct tail *tail, struct segment *segment, bool was_there)
 {
+	struct stored_mark stored;
 	struct cursor *cursor;
+	bool is_new;
 
 	if (pipeline->is_closing || !pipeline_wants(pipeline, &tail->container->origin))
 		return;
+	is_new = segment != NULL && !checkpoint_load(pipeline->env.checkpoint, segment, pipeline->conf_output->name, &stored);
 	cursor = cursor_new(&pipeline->cursor_env, tail, segment, start_offset(pipeline, tail, segment, was_there));
 	DL_APPEND(pipeline->cursors, cursor);
+	if (is_new) /* also a mark at 0 is worth its row: that the file was seen tells the next start what to look for */
+		checkpoint_touch(pipeline->env.checkpoint, &cursor->mark);
 }
 
 /* ---- turns -------------------------------------------------------------------------------------------------------- */

@@ -15,6 +15,9 @@
 
 struct pipeline;
 
+/* drave_input_lost_segments_total{reason}: of all outputs together. */
+extern const struct metric_family pipeline_lost_segments;
+
 /* What all pipelines of the program share. */
 struct pipeline_env {
 	uv_loop_t *loop;

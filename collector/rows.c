@@ -332,6 +332,23 @@ struct segment *rows_find(struct rows *rows, const char *name,
 	return segment;
 }
 
+enum stream_rows rows_of_stream(struct rows *rows, const char *name)
+{
+	const struct stream *stream = rows_find_stream(rows, name);
+	enum stream_rows found = STREAM_UNKNOWN;
+	const struct segment *segment;
+
+	if (stream == NULL)
+		return STREAM_UNKNOWN;
+	DL_FOREACH (stream->segments, segment) {
+		if (!segment->is_claimed)
+			return STREAM_MISSED;
+		if (segment->is_stored)
+			found = STREAM_FOLLOWED;
+	}
+	return found;
+}
+
 struct segment *rows_add(struct rows *rows, const struct segment_key *key, int64_t now_ns)
 {
 	struct segment *segment = make_segment(rows, rows->next_id, key, now_ns);

@@ -28,6 +28,7 @@ void rows_skip_absence(struct rows *rows, int64_t now_ns);
 /* What checkpoint.h says of the functions of the same name. */
 struct segment *rows_find(struct rows *rows, const char *stream,
     bool (*is_it)(void *arg, const struct segment_key *stored), void *arg, int64_t now_ns);
+enum stream_rows rows_of_stream(struct rows *rows, const char *stream);
 struct segment *rows_add(struct rows *rows, const struct segment_key *key, int64_t now_ns);
 void rows_update(struct rows *rows, struct segment *segment, const struct segment_key *key);
 void rows_forget(struct rows *rows, struct segment *segment);

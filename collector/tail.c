@@ -14,6 +14,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "collector/gzip_file.h"
 #include "common/fault.h"
 #include "common/file.h"
 #include "common/must.h"
@@ -46,6 +47,8 @@ ssize_t tail_read(const struct tail *tail, void *into, size_t len, uint64_t offs
 		return 0;
 	if (FAULT("tail.read"))
 		return -EIO;
+	if (tail->gzip != NULL)
+		return offset == tail->size ? 0 : gzip_pool_read(tail->gzip, tail->fd, into, len, offset);
 	return file_pread(tail->fd, into, len, (off_t)offset);
 }
 
@@ -61,8 +64,11 @@ int tail_mark_hash(const struct tail *tail, uint64_t offset, uint32_t *ret_len, 
 {
 	char bytes[MARK_HASHED_BYTES];
 	size_t len = offset < sizeof bytes ? (size_t)offset : sizeof bytes;
-	ssize_t got = tail_read(tail, bytes, len, offset - len);
+	ssize_t got;
 
+	if (tail->gzip != NULL)
+		return -ENOTSUP; /* the stream has gone on to what is read */
+	got = tail_read(tail, bytes, len, offset - len);
 	if (got < 0)
 		return (int)got;
 	if ((size_t)got < len)
@@ -87,7 +93,7 @@ static ssize_t read_beginning(const struct tail *tail, char *into, size_t len)
 		memcpy(into, tail->head, tail->head_len);
 		return (ssize_t)tail->head_len;
 	}
-	got = tail_read(tail, into, len, 0);
+	got = tail->gzip != NULL ? gzip_file_head(tail->fd, into, len) : tail_read(tail, into, len, 0);
 	return got < 0 ? 0 : got; /* the readers meet the same error, and say so */
 }
 
@@ -130,7 +136,7 @@ bool tail_learn_head(struct tail *tail, bool is_last_chance)
 bool tail_head_changed(const struct tail *tail)
 {
 	char bytes[TAIL_HEAD_BYTES];
-	ssize_t got = tail_read(tail, bytes, tail->head_len, 0);
+	ssize_t got = tail->gzip == NULL ? tail_read(tail, bytes, tail->head_len, 0) : 0;
 
 	return got == (ssize_t)tail->head_len && memcmp(bytes, tail->head, tail->head_len) != 0;
 }

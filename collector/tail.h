@@ -22,6 +22,7 @@
 
 struct tail;
 struct follower;
+struct gzip_pool;
 
 struct container {
 	unsigned magic;
@@ -66,6 +67,9 @@ struct tail {
 	uint64_t changed_ms;        /* monotonic time of the last look that found it grown or renamed */
 	bool was_there;             /* found by the first look over everything: read_from applies */
 	bool is_docker;             /* the lines are docker's json-file, not CRI */
+	bool is_known;              /* the checkpoint had a row of it when it was adopted */
+	struct gzip_pool *gzip;     /* unpacks its bytes: it is compressed, and offsets and `size` are those of what is in it; NULL = a plain file */
+	bool is_damaged;            /* compressed, and somewhere nothing more could be unpacked */
 	bool unlinked;              /* it has no name any more */
 	bool truncated;             /* it was cut: bytes from its readers' offsets to `size` are gone; nothing more will come */
 	struct tail_reader *readers;
@@ -83,11 +87,12 @@ struct tail *tail_predecessor(const struct tail *tail);
 void tail_attach(struct tail *tail, struct tail_reader *reader);
 void tail_detach(struct tail_reader *reader);
 
-/* Reads at offset into the caller's memory: bytes, 0 at the end (always so after a truncation), -errno.  Short reads happen only at the end. */
+/* Reads at offset into the caller's memory: bytes, 0 at the end (always so after a truncation), -errno.  Short reads happen only at the end.
+ * A compressed file may also say -EAGAIN (too many are being unpacked, later) and -EBADMSG (damaged from here on). */
 ssize_t tail_read(const struct tail *tail, void *into, size_t len, uint64_t offset);
 
 /* XXH3-64 of the first len bytes of its head (len <= head_len), and of the (at most TAIL_HEAD_BYTES) bytes before offset; -errno if they cannot be
- * read.  The checkpoint's fingerprints. */
+ * read.  The checkpoint's fingerprints.  A compressed file has none before an offset (-ENOTSUP): nobody writes to it, so its head and size tell. */
 uint64_t tail_head_hash(const struct tail *tail, size_t len);
 int tail_mark_hash(const struct tail *tail, uint64_t offset, uint32_t *ret_len, uint64_t *ret_hash);
 

@@ -8,8 +8,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#include <zlib.h>
 
+#include "collector/gzip_file.h"
 #include "common/clock.h"
+#include "common/must.h"
 
 /* ---- an output that keeps its parcels ----------------------------------------------------------------------------- */
 
@@ -55,6 +58,7 @@ static void ignore(void *arg)
 static void setup(void)
 {
 	static const struct metric_family counter = {"c_total", "c", METRIC_COUNTER, "", NULL, 0};
+	static const struct metric_family damaged = {"d_total", "d", METRIC_COUNTER, "", NULL, 0};
 	static const double bounds[] = {1};
 	static const struct metric_family histogram = {"h", "h", METRIC_HISTOGRAM, "", bounds, 1};
 	struct metric *any;
@@ -77,7 +81,7 @@ static void setup(void)
 	buf_init(&unescaped, SCRATCH);
 	env = (struct cursor_env){.gatherer = &gatherer, .output = "keep", .format = &format_ndjson, .format_options = &format_options,
 		.max_record = MAX_RECORD, .partial_timeout_ms = 10000, .settle_ms = 2000, .total = &total, .scratch = scratch, .scratch_size = SCRATCH,
-		.unescaped = &unescaped, .records = any, .lost_truncated = any, .lost_hold = any, .wake = ignore_env};
+		.unescaped = &unescaped, .records = any, .lost_truncated = any, .lost_hold = any, .damaged_files = metric_get(metrics, &damaged), .wake = ignore_env};
 	container = (struct container){.origin = {"ns", "pod", "0000-uid", "app", "node"}};
 }
 
@@ -541,7 +545,133 @@ START_TEST(a_full_lane_parks_its_readers_until_there_is_room)
 }
 END_TEST
 
-UNIT_MAIN("cursor", lines_become_records_and_the_mark_follows_the_acknowledgement, an_unfinished_line_waits_for_its_end,
+/* What was written to it is compressed now, as kubelet does it. */
+static void pack(struct tail *tail, struct gzip_pool *pool)
+{
+	char *bytes = xmalloc(tail->size);
+	gzFile file;
+
+	ck_assert_int_eq(pread(tail->fd, bytes, tail->size, 0), (ssize_t)tail->size);
+	ck_assert_int_eq(ftruncate(tail->fd, 0), 0);
+	file = gzdopen(dup(tail->fd), "wb");
+	ck_assert_ptr_nonnull(file);
+	ck_assert_int_eq(gzwrite(file, bytes, (unsigned)tail->size), (int)tail->size);
+	ck_assert_int_eq(gzclose(file), Z_OK);
+	free(bytes);
+	tail->gzip = pool;
+}
+
+static void ten_lines(struct tail *tail)
+{
+	for (int i = 0; i < 10; i++) {
+		char text[32];
+
+		snprintf(text, sizeof text, "%d", i);
+		line(tail, "stdout", "F", text);
+	}
+}
+
+START_TEST(a_compressed_file_is_read_on_at_its_uncompressed_offset)
+{
+	struct gzip_pool *pool = gzip_pool_new(1);
+	struct tail tail;
+	struct cursor *cursor;
+	uint64_t mark;
+
+	setup();
+	make_tail(&tail, 0);
+	line(&tail, "stdout", "F", "acknowledged");
+	mark = tail.size;
+	ten_lines(&tail);
+	pack(&tail, pool);
+	cursor = cursor_new(&env, &tail, NULL, mark);
+	turns();
+	ship_and_answer(ANSWER_SENT);
+	ck_assert_str_eq(received, "0|1|2|3|4|5|6|7|8|9|");
+	ck_assert_uint_eq(cursor->mark.offset, tail.size);
+	ck_assert_uint_eq(total.read, tail.size - mark);
+	tail.unlinked = true;
+	wake(&tail);
+	ck_assert(cursor_is_done(cursor));
+	ck_assert_double_eq(metric_value(env.damaged_files), 0);
+	teardown(&cursor, 1);
+	close(tail.fd);
+	gzip_pool_free(pool);
+}
+END_TEST
+
+START_TEST(a_damaged_file_is_read_to_the_damage_counted_once_and_does_not_stop_the_next)
+{
+	struct gzip_pool *pool = gzip_pool_new(1);
+	struct tail tail, next;
+	struct cursor *cursors[3];
+
+	setup();
+	make_tail(&tail, 0);
+	ten_lines(&tail);
+	pack(&tail, pool);
+	ck_assert_int_eq(ftruncate(tail.fd, lseek(tail.fd, 0, SEEK_END) - 20), 0);
+	make_tail(&next, 0);
+	line(&next, "stdout", "F", "next");
+	cursors[0] = cursor_new(&env, &tail, NULL, 0);
+	cursors[1] = cursor_new(&env, &next, NULL, 0);
+	turns();
+	ship_and_answer(ANSWER_SENT);
+	ck_assert_ptr_eq(strstr(received, "0|1|2|"), received);
+	ck_assert_ptr_null(strstr(received, "9|"));
+	ck_assert_ptr_nonnull(strstr(received, "|next|"));
+	ck_assert(cursor_is_done(cursors[0]));
+	ck_assert_uint_eq(cursor_lag(cursors[0]), 0);
+	cursors[2] = cursor_new(&env, &tail, NULL, 0); /* another output would meet the same */
+	turns();
+	ck_assert_double_eq(metric_value(env.damaged_files), 1);
+	ship_and_answer(ANSWER_SENT);
+	teardown(cursors, 3);
+	close(tail.fd);
+	close(next.fd);
+	gzip_pool_free(pool);
+}
+END_TEST
+
+START_TEST(a_compressed_file_waits_while_too_many_are_being_read)
+{
+	struct gzip_pool *pool = gzip_pool_new(1);
+	struct tail tail, other;
+	struct cursor *cursor;
+	char byte;
+
+	setup();
+	make_tail(&other, 0);
+	ten_lines(&other);
+	pack(&other, pool);
+	ck_assert_int_eq(tail_read(&other, &byte, 1, 0), 1);
+	DL_DELETE(container.tails, &other);
+	make_tail(&tail, 0);
+	ten_lines(&tail);
+	pack(&tail, pool);
+	cursor = cursor_new(&env, &tail, NULL, 0);
+	turns();
+	ck_assert_uint_eq(total.read, 0);
+	ck_assert(cursor->needs_attention);
+	cursor_attend(cursor, now_ms);
+	turns();
+	ck_assert_uint_eq(total.read, 0);
+	gzip_pool_forget(pool, other.fd);
+	cursor_attend(cursor, now_ms);
+	turns();
+	ck_assert_uint_eq(total.read, tail.size);
+	ck_assert(!cursor->needs_attention);
+	ship_and_answer(ANSWER_SENT);
+	teardown(&cursor, 1);
+	close(tail.fd);
+	close(other.fd);
+	gzip_pool_free(pool);
+}
+END_TEST
+
+UNIT_MAIN("cursor", a_compressed_file_is_read_on_at_its_uncompressed_offset,
+	a_damaged_file_is_read_to_the_damage_counted_once_and_does_not_stop_the_next, a_compressed_file_waits_while_too_many_are_being_read,
+	lines_become_records_and_the_mark_follows_the_acknowledgement, an_unfinished_line_waits_for_its_end,
 	an_unfinished_last_line_is_delivered_when_the_file_has_a_successor, the_mark_does_not_pass_an_open_chain,
 	a_chain_without_growth_is_delivered_as_partial, a_record_that_spans_a_rotation_is_whole_and_marks_both_files,
 	a_successor_waits_until_its_predecessor_was_read, nothing_that_is_no_log_line_is_lost,

@@ -134,7 +134,9 @@ START_TEST(a_place_is_listed_when_it_is_found)
 	world_init();
 	scratch_append(&world.scratch, BOX "/0.log", "");
 	scratch_append(&world.scratch, BOX "/0.log.20260131-000001.gz", "");
-	ck_assert_str_eq(swept(), "+0.log");
+	scratch_append(&world.scratch, BOX "/0.log.20260131-000002.gz.tmp", "");
+	ck_assert_ptr_nonnull(strstr(swept(), "+0.log.20260131-000001.gz"));
+	ck_assert_uint_eq(world.told.len, strlen("+0.log+0.log.20260131-000001.gz"));
 	ck_assert_uint_eq(finder_stats(world.finder)->places, 1);
 	ck_assert_uint_eq(finder_stats(world.finder)->watches, 3);
 	world_release();

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <zlib.h>
 
 #include "collector/dirwatch.h"
 #include "collector/finder.h"
@@ -41,6 +42,8 @@ struct world {
 	struct buf shown, all_text;
 	unsigned adopted, released, changed;
 	const char *unwanted; /* the container that nobody wants */
+	const char *resumed;  /* heads of the compressed files that are to be read, in one text */
+	struct buf asked;     /* names of the compressed files that were looked into */
 	bool readers_hold;
 };
 
@@ -87,6 +90,26 @@ static bool on_wanted(void *arg, const struct origin *origin)
 {
 	(void)arg;
 	return world.unwanted == NULL || strcmp(world.unwanted, origin->container) != 0;
+}
+
+static bool on_may_resume(void *arg, const struct container *of, unsigned restart, bool is_first_look)
+{
+	(void)arg;
+	(void)is_first_look;
+	ck_assert_str_eq(of->origin.container, "app");
+	ck_assert_uint_eq(restart, 0);
+	return world.resumed != NULL;
+}
+
+static bool on_resumes(void *arg, struct tail *tail, bool is_first_look)
+{
+	char head[TAIL_HEAD_BYTES + 1] = "";
+
+	(void)arg;
+	memcpy(head, tail->head, tail->head_len);
+	ck_assert(
+	    buf_printf(&world.asked, "%s%s ", is_first_look ? "first:" : "", strrchr(tail->path, '.') - 15));
+	return strstr(world.resumed, head) != NULL;
 }
 
 static void on_adopted(void *arg, struct tail *tail)
@@ -150,6 +173,7 @@ static void world_init(void)
 	scratch_init(&world.scratch);
 	scratch_dir(&world.scratch, BOX);
 	buf_init(&world.shown, 1 << 16);
+	buf_init(&world.asked, 1 << 16);
 	buf_init(&world.all_text, 1 << 20);
 	ck_assert_int_eq(uv_loop_init(&world.loop), 0);
 	world.options = (struct follower_options){.path = xstrdup(scratch_path(&world.scratch, "logs")),
@@ -160,8 +184,12 @@ static void world_init(void)
 
 static void world_make(void)
 {
-	const struct follower_events events = {
-	    .wanted = on_wanted, .adopted = on_adopted, .changed = on_changed, .released = on_released};
+	const struct follower_events events = {.wanted = on_wanted,
+	    .may_resume = on_may_resume,
+	    .resumes = on_resumes,
+	    .adopted = on_adopted,
+	    .changed = on_changed,
+	    .released = on_released};
 	struct err err;
 
 	ck_assert_int_eq(follower_new(&world.follower, &world.loop, &world.options, &events, &err), 0);
@@ -184,6 +212,7 @@ static void world_release(void)
 	free((char *)(uintptr_t)world.options.path);
 	free((char *)(uintptr_t)world.options.docker_root);
 	buf_release(&world.shown);
+	buf_release(&world.asked);
 	buf_release(&world.all_text);
 	scratch_release(&world.scratch);
 }
@@ -527,6 +556,75 @@ START_TEST(a_compressed_file_goes_on_through_its_descriptor)
 	ck_assert_str_eq(shown(), "0.log.20260131-000001! 0.log");
 	ck_assert_uint_eq(stats()->held_unlinked_bytes, 2);
 	ck_assert_uint_eq(world.adopted, 2);
+	world_release();
+}
+END_TEST
+
+static void pack(const char *name, const char *text)
+{
+	gzFile file = gzopen(scratch_path(&world.scratch, name), "wb");
+
+	ck_assert_ptr_nonnull(file);
+	ck_assert_int_eq(gzwrite(file, text, (unsigned)strlen(text)), (int)strlen(text));
+	ck_assert_int_eq(gzclose(file), Z_OK);
+}
+
+START_TEST(compressed_files_are_asked_for_the_newest_first_and_read_the_oldest_first)
+{
+	world_init();
+	world.resumed = "b\n c\n";
+	pack(OLD_1 ".gz", "a\n");
+	pack(OLD_2 ".gz", "b\n");
+	pack(OLD_3 ".gz", "c\n");
+	scratch_append(&world.scratch, LIVE, "d\n");
+	world_start();
+	ck_assert_str_eq(buf_text(&world.asked),
+	    "first:20260131-000003.gz first:20260131-000002.gz first:20260131-000001.gz ");
+	ck_assert_str_eq(shown(), "0.log.20260131-000002.gz 0.log.20260131-000003.gz 0.log");
+	ck_assert_uint_eq(world.readers->next->reader.tail->size, 2);
+	ck_assert(world.readers->next->reader.tail->has_first_line);
+	follower_look(
+	    world.follower); /* what is followed is no longer asked for, and nothing of it has changed */
+	ck_assert_str_eq(buf_text(&world.asked),
+	    "first:20260131-000003.gz first:20260131-000002.gz first:20260131-000001.gz 20260131-000001.gz ");
+	ck_assert_uint_eq(world.adopted, 3);
+	ck_assert_uint_eq(stats()->truncated + stats()->unlinked, 0);
+	scratch_unlink(&world.scratch, OLD_2 ".gz");
+	RUN_UNTIL(stats()->unlinked == 1);
+	detach_done();
+	follower_sweep(world.follower);
+	ck_assert_str_eq(shown(), "0.log.20260131-000003.gz 0.log");
+	world_release();
+}
+END_TEST
+
+START_TEST(a_compressed_file_is_not_asked_for_beside_its_plain_one)
+{
+	world_init();
+	world.resumed = "a\n";
+	scratch_append(&world.scratch, OLD_1, "a\n");
+	pack(OLD_1 ".gz", "a\n");
+	pack(OLD_2 ".gz.tmp", "b\n");
+	scratch_append(&world.scratch, OLD_3 ".gz", "no gzip file");
+	world_start();
+	ck_assert_str_eq(buf_text(&world.asked), "");
+	ck_assert_str_eq(shown(), "0.log.20260131-000001");
+	world_release();
+}
+END_TEST
+
+START_TEST(a_compressed_file_that_nobody_knows_is_not_even_opened)
+{
+	size_t descriptors;
+
+	world_init();
+	world_start();
+	descriptors = open_descriptors();
+	pack(OLD_1 ".gz", "a\n");
+	follower_look(world.follower);
+	ck_assert_uint_eq(world.adopted, 0);
+	ck_assert_uint_eq(stats()->containers, 0);
+	ck_assert_uint_eq(open_descriptors(), descriptors);
 	world_release();
 }
 END_TEST
@@ -930,7 +1028,10 @@ UNIT_MAIN("follower", files_that_are_there_are_adopted_oldest_first, a_line_wake
     a_rotated_file_is_the_same_tail_with_another_name, renaming_back_makes_no_new_file,
     a_file_renamed_over_another_succeeds_it, two_rotations_in_one_second_lose_nothing,
     a_storm_of_rotations_is_read_in_order, the_next_restart_comes_after_the_last_file_of_the_one_before,
-    a_compressed_file_goes_on_through_its_descriptor, a_deleted_file_is_held_until_its_readers_are_gone,
+    a_compressed_file_goes_on_through_its_descriptor,
+    compressed_files_are_asked_for_the_newest_first_and_read_the_oldest_first,
+    a_compressed_file_is_not_asked_for_beside_its_plain_one,
+    a_compressed_file_that_nobody_knows_is_not_even_opened, a_deleted_file_is_held_until_its_readers_are_gone,
     a_file_that_was_moved_out_is_let_go_too, a_held_inode_is_never_mistaken_for_a_new_file,
     a_truncated_file_begins_again_as_another_tail, a_cut_file_that_grew_beyond_its_old_size_is_found_out,
     a_deleted_file_that_is_truncated_ends_as_well, beyond_the_hold_limit_the_oldest_is_given_up,

@@ -410,6 +410,27 @@ START_TEST(newest_segment_is_asked_first_and_given_out_once)
 }
 END_TEST
 
+START_TEST(stream_is_missed_while_a_stored_segment_has_no_file)
+{
+	struct rows *rows = rows_new();
+
+	ck_assert_int_eq(rows_of_stream(rows, "u/c/0"), STREAM_UNKNOWN);
+	(void)add(rows, "u/c/0"); /* a file, of which the database knows nothing yet */
+	ck_assert_int_eq(rows_of_stream(rows, "u/c/0"), STREAM_UNKNOWN);
+	rows_free(rows);
+	rows = rows_new();
+	read_segment(rows, 3, "u/c/0", NOW_NS);
+	ck_assert(read_mark(rows, 3, "main", 33));
+	ck_assert_int_eq(rows_of_stream(rows, "u/c/0"), STREAM_MISSED);
+	(void)add(rows, "u/c/0");
+	ck_assert_int_eq(rows_of_stream(rows, "u/c/0"), STREAM_MISSED);
+	ck_assert_ptr_nonnull(rows_find(rows, "u/c/0", any_segment, NULL, NOW_NS));
+	ck_assert_int_eq(rows_of_stream(rows, "u/c/0"), STREAM_FOLLOWED);
+	ck_assert_int_eq(rows_of_stream(rows, "u/c/1"), STREAM_UNKNOWN);
+	rows_free(rows);
+}
+END_TEST
+
 START_TEST(released_segment_is_found_again_if_there_is_anything_to_remember)
 {
 	struct rows *rows = rows_new();
@@ -716,8 +737,8 @@ UNIT_MAIN("rows", moved_mark_is_taken_once_with_its_segment, untouched_segment_i
     segment_may_be_forgotten_while_it_is_under_way, forgetting_under_way_survives_a_failure_too,
     whoever_is_told_may_detach_and_forget, newest_segment_is_asked_first_and_given_out_once,
     released_segment_is_found_again_if_there_is_anything_to_remember,
-    new_segment_gets_a_number_that_no_row_has, rows_that_cannot_be_are_refused,
-    changed_key_of_a_stored_segment_is_written_and_an_equal_one_is_not,
+    stream_is_missed_while_a_stored_segment_has_no_file, new_segment_gets_a_number_that_no_row_has,
+    rows_that_cannot_be_are_refused, changed_key_of_a_stored_segment_is_written_and_an_equal_one_is_not,
     mark_attached_at_another_offset_is_written, mark_that_starts_anew_is_not_told_what_its_predecessor_wrote,
     output_is_new_at_its_first_start_only, output_that_was_read_or_has_a_mark_is_known,
     after_damage_every_output_is_known, rows_of_removed_outputs_and_lost_files_stay_seven_days,

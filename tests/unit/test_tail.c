@@ -2,7 +2,9 @@
 
 #include <errno.h>
 #include <xxhash.h>
+#include <zlib.h>
 
+#include "collector/gzip_file.h"
 #include "collector/tail.h"
 #include "tests/unit/scratch.h"
 #include "tests/unit/unit.h"
@@ -256,7 +258,37 @@ START_TEST(the_first_tail_has_no_predecessor)
 }
 END_TEST
 
-UNIT_MAIN("tail", reading_ends_at_the_end_and_after_a_truncation, the_first_line_is_known_once_it_is_complete,
+START_TEST(a_compressed_file_has_the_head_and_offsets_of_its_content)
+{
+	static const char text[] = "first line\nsecond line\n";
+	struct file file;
+	char bytes[8];
+	uint32_t len;
+	uint64_t hash;
+	gzFile packed;
+
+	file_init(&file, "");
+	packed = gzopen(scratch_path(&file.scratch, "0.log"), "wb");
+	ck_assert_int_eq(gzwrite(packed, text, sizeof text - 1), (int)sizeof text - 1);
+	ck_assert_int_eq(gzclose(packed), Z_OK);
+	file.tail.gzip = gzip_pool_new(1);
+	file.tail.size = sizeof text - 1;
+	ck_assert(tail_learn_head(&file.tail, true));
+	ck_assert(file.tail.has_first_line);
+	ck_assert_uint_eq(file.tail.source.first_line_hash, XXH3_64bits("first line", 10));
+	ck_assert_uint_eq(tail_head_hash(&file.tail, sizeof text - 1), XXH3_64bits(text, sizeof text - 1));
+	ck_assert_int_eq(tail_read(&file.tail, bytes, sizeof bytes, 18), 5);
+	ck_assert_mem_eq(bytes, "line\n", 5);
+	ck_assert_int_eq(tail_read(&file.tail, bytes, sizeof bytes, sizeof text - 1), 0);
+	ck_assert(!tail_head_changed(&file.tail));
+	ck_assert_int_eq(tail_mark_hash(&file.tail, 11, &len, &hash), -ENOTSUP);
+	gzip_pool_free(file.tail.gzip);
+	file_release(&file);
+}
+END_TEST
+
+UNIT_MAIN("tail", a_compressed_file_has_the_head_and_offsets_of_its_content,
+    reading_ends_at_the_end_and_after_a_truncation, the_first_line_is_known_once_it_is_complete,
     a_first_line_without_end_counts_at_the_last_chance, an_endless_first_line_is_hashed_to_its_limit,
     only_what_was_seen_is_learned, the_first_line_of_a_truncated_file_is_what_was_known,
     a_changed_head_is_noticed, a_mark_is_described_by_the_bytes_before_it,

@@ -1,0 +1,203 @@
+#!/usr/bin/env python3
+"""The collector is away while kubelet rotates, compresses and deletes: what is left is read, also inside .gz; what is gone is counted."""
+
+import gzip
+import os
+import unittest
+
+from kit import case
+from kit.wait import until
+
+# What was in flight when it was killed may come twice: 2 x lanes batches of this many records.
+IN_FLIGHT = 2 * 2 * 50
+
+
+class GzipResumeTest(case.FlowCase):
+    def setUp(self):
+        super().setUp()
+        self.end, self.witness = self.endpoint(), self.oracle()
+
+    def watch(self, max_files=5, **rows):
+        self.node = self.kubelet(max_files=max_files)
+        self.container = self.node.container()
+        self.under_test = self.collector({"main": self.http(self.end, batch_records=50, record_id="on", **rows)})
+
+    def read_so_far(self):
+        self.arrived(self.end, self.witness, self.node.written)
+        self.settled(self.under_test)
+
+    def kill_with_unread_bytes(self):
+        """Some acknowledged, some in flight, some not even read."""
+        self.container.write(500)
+        self.read_so_far()
+        self.end.gate.clear()
+        self.container.write(3000, size=300)
+        self.seen(self.under_test, self.container)
+        until(lambda: self.end.open_count > 0, "a batch under way")
+        self.under_test.kill()
+        self.end.gate.set()
+        self.end.pump(self.witness)
+
+    def away(self, rotations, lines=300):
+        for _ in range(rotations):
+            self.container.rotate()
+            self.container.write(lines)
+
+    def lost(self):
+        return self.under_test.metric("drave_input_lost_segments_total"), self.under_test.metric("drave_input_lost_bytes_total")
+
+    def end_well(self, duplicates=0):
+        self.finish(self.end, self.witness, self.node.written, self.under_test, duplicates)
+
+    def copies(self):
+        """id -> the texts that came under it."""
+        texts = {}
+        for record in list(self.end.taken):
+            texts.setdefault(record["id"], []).append(record["log"])
+        return texts
+
+    def packed(self):
+        return [path for path in self.container.rotated() if path.endswith(".gz")]
+
+    def test_killed_with_unread_bytes_and_compressed_meanwhile(self):
+        self.watch()
+        self.kill_with_unread_bytes()
+        self.away(2)
+        self.assertEqual(len(self.packed()), 1)
+        self.under_test.start()
+        self.read_so_far()
+        self.assertEqual(self.lost(), (0, 0))
+        self.end_well(IN_FLIGHT)
+
+    def test_compressed_files_that_nobody_ever_saw_are_read_too(self):
+        self.watch(max_files=8)
+        self.container.write(100)
+        self.read_so_far()
+        self.under_test.stop()
+        self.container.write(100)
+        self.away(5)
+        self.assertEqual(len(self.packed()), 4)
+        self.under_test.start()
+        self.end_well()
+
+    def test_what_was_done_with_is_not_read_again(self):
+        self.watch(max_files=8)
+        self.container.write(100)
+        for _ in range(5):
+            self.read_so_far()
+            self.away(1)
+        self.read_so_far()
+        self.assertEqual(len(self.packed()), 4)
+        for away in (0, 1, 0, 2, 0):
+            self.under_test.stop()
+            self.away(away)
+            self.under_test.start()
+            self.read_so_far()
+        self.under_test.kill()
+        self.away(1)
+        self.under_test.start()
+        self.end_well()
+
+    def test_new_node_leaves_compressed_files_alone(self):
+        self.node = self.kubelet(max_files=8)
+        self.container = self.node.container()
+        self.container.write(100)
+        self.away(3)
+        expected = 300 * 2  # the newest rotated file and the live one
+        self.under_test = self.collector({"main": self.end})
+        until(lambda: len(self.end.taken) >= expected, "the plain ones")
+        self.settled(self.under_test)
+        self.under_test.stop()
+        self.assertEqual(len(self.end.taken), expected)
+
+    def test_killed_again_inside_the_compressed_file(self):
+        self.watch()
+        self.kill_with_unread_bytes()
+        self.away(2)
+        self.end.gate.clear()
+        self.under_test.start()
+        until(lambda: self.end.open_count > 0, "a batch under way")
+        self.under_test.kill()
+        self.end.gate.set()
+        self.under_test.start()
+        before = self.end.number
+        until(lambda: self.end.number > before + 5, "some of it")
+        self.under_test.kill()
+        self.under_test.start()
+        self.end_well(3 * IN_FLIGHT)
+
+    def test_ids_are_those_of_the_plain_file(self):
+        """What was in flight at the kill comes again from the .gz, under the same id."""
+        self.watch()
+        self.end.gate.clear()
+        self.container.write(200)
+        self.seen(self.under_test, self.container)
+        until(lambda: self.end.open_count > 0, "a batch under way")
+        self.under_test.kill()
+        self.end.gate.set()
+        until(lambda: self.end.open_count == 0, "answered")
+        before = self.copies()
+        self.away(2)
+        self.under_test.start()
+        until(lambda: len(self.copies()) >= self.container.sequence, "all of them")
+        self.settled(self.under_test)
+        self.assertEqual(len(self.copies()), self.container.sequence)
+        self.assertTrue(all(len(set(logs)) == 1 for logs in self.copies().values()))
+        self.assertTrue(all(len(self.copies()[name]) == 2 for name in before))
+        self.end_well(IN_FLIGHT)
+
+    def test_run_that_ended_meanwhile_is_read_with_the_next(self):
+        self.watch()
+        self.kill_with_unread_bytes()
+        self.away(2)
+        self.container.restart()
+        self.container.write(100)
+        self.away(2, 100)
+        self.under_test.start()
+        self.end_well(IN_FLIGHT)
+
+    def test_two_outputs_go_on_at_two_places(self):
+        self.node = self.kubelet()
+        self.container = self.node.container()
+        other, other_witness = self.endpoint(), self.oracle()
+        self.under_test = self.collector({"main": self.http(self.end, batch_records=50), "other": self.http(other, batch_records=50)})
+        other.gate.clear()
+        self.container.write(2000, size=300)
+        self.arrived(self.end, self.witness, self.node.written)
+        until(lambda: other.open_count > 0, "a batch under way")
+        self.under_test.kill()
+        other.gate.set()
+        self.away(2)
+        self.under_test.start()
+        self.arrived(other, other_witness, self.node.written)
+        self.end_well(IN_FLIGHT)
+        self.judge(other, other_witness, self.node.written, IN_FLIGHT)
+
+    def test_damaged_file_is_read_up_to_the_damage_and_the_next_goes_on(self):
+        self.watch()
+        self.kill_with_unread_bytes()
+        self.away(2)
+        path = self.packed()[0]
+        os.truncate(path, os.path.getsize(path) * 3 // 4)
+        self.under_test.start()
+        until(lambda: self.under_test.metric("drave_input_lost_segments_total", reason="damaged") == 1, "counted")
+        last = self.container.sequence - 1
+        until(lambda: self.end.pump(self.witness) or last in self.witness.copies[self.container.key], "the live file's last line")
+        self.assertEqual(self.under_test.metric("drave_audit_imbalance_bytes"), 0)
+
+    def test_half_written_and_strange_files_are_left_alone(self):
+        self.watch()
+        self.container.write(100)
+        self.read_so_far()
+        self.under_test.stop()
+        for name, data in (("20990101-000000.gz.tmp", gzip.compress(b"x\n")), ("20990101-000000.tmp", b"x\n"), ("20990101-000001.gz", b"x\n"),
+                           ("20990101-000002.gz", b""), ("20990101-000003.gz", gzip.compress(b""))):
+            with open(f"{self.container.path}.{name}", "wb") as file:
+                file.write(data)
+        self.container.write(10)
+        self.under_test.start()
+        self.end_well()
+
+
+if __name__ == "__main__":
+    case.main()
