@@ -138,13 +138,13 @@ class OneBrokerTest(KafkaCase):
         self.broker.create(self.topic)
         load = Load(self.dir + "/load", pods=4, rate=3000, rotate_bytes=300_000, max_files=100)
         os.makedirs(self.dir + "/load")
-        self.under_test = self.collector({"main": self.kafka(self.broker)}, input={"path": f"{self.dir}/load/pods"})
+        self.under_test = self.collector({"main": self.kafka(self.broker, lanes=2, batch_records=100)}, input={"path": f"{self.dir}/load/pods"})
         with load:
             for _ in range(8):
                 until(lambda: self.under_test.metric("drave_output_records_total") > 500, "progress")
                 self.under_test.kill()
                 self.under_test.start()
-        self.end_well(self.broker, load, duplicates=8 * 20_000)
+        self.end_well(self.broker, load, duplicates=8 * 2 * 2 * 100)
 
     def test_missing_topic_is_waited_for(self):
         self.node.container().write(200)

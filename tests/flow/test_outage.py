@@ -13,6 +13,7 @@ from kit.wait import until
 AWAY_SECONDS = 600 if case.IS_LONG else 30
 RATE = 2000
 MEMORY_KIB = 64 << 10
+LANES, BATCH_RECORDS = 2, 200
 
 
 class OutageTest(case.FlowCase):
@@ -52,7 +53,7 @@ class StormTest(case.FlowCase):
     def test_kills_and_troubles(self):
         seconds = 300 if case.IS_LONG else 20
         endpoint, oracle = self.endpoint(), self.oracle()
-        collector = self.collector({"main": self.http(endpoint, batch_records=200, timeout="1s")})
+        collector = self.collector({"main": self.http(endpoint, lanes=LANES, batch_records=BATCH_RECORDS, timeout="1s")})
         troubles = [lambda request: Answer(503), lambda request: Answer(429, {"Retry-After": "1"}),
                     lambda request: Answer(trouble=ends.HANG), lambda request: Answer(trouble=ends.RESET),
                     lambda request: Answer(trouble=ends.SILENT_CLOSE), lambda request: Answer(delay=0.2)]
@@ -68,7 +69,8 @@ class StormTest(case.FlowCase):
                     kills += 1
                     collector.start()
             load.wait()
-        self.finish(endpoint, oracle, load.written, collector, duplicates=kills * 4 * 200 + len(endpoint.requests) * 200)
+        self.finish(endpoint, oracle, load.written, collector, duplicates=kills * 2 * LANES * BATCH_RECORDS)
+        print(f"{sum(load.written.values())} lines, {kills} kills, {oracle.wrong.duplicate_count} twice")
 
 
 if __name__ == "__main__":
