@@ -7,6 +7,7 @@
  *     NONE --- a parcel waits ---> UP --- fatal error, other credentials, stop ---> LEAVING: all recalled
  *      ^                                                                                |
  *      +--- its threads are gone --- ENDING <--- each has its report, or LEAVE_MS ------+
+ *           (at a stop with nothing open: or LEAVE_MS)
  *
  * Stands at the end of the road.  Owns the producer, and of each parcel one struct sending until its last
  * answer.  Message bytes are not copied: they are the parcel's, which is not answered before librdkafka let
@@ -488,16 +489,23 @@ static void on_watch(uv_timer_t *timer)
 {
 	struct kafka_output *output = output_of(timer->data);
 
-	if (output->state == PRODUCER_LEAVING && clock_monotonic_ms() - output->left_ms >= LEAVE_MS) {
+	bool is_late = clock_monotonic_ms() - output->left_ms >= LEAVE_MS;
+
+	if (output->state == PRODUCER_LEAVING && is_late) {
 		end(output);
+	} else if (output->state == PRODUCER_ENDING && is_late && output->stopped != NULL &&
+		   output->message_count == 0) {
+		log_warn(
+		    "librdkafka does not come to its end, going without it", "output=%s", output->env.name);
+		kafka_producer_abandon(output->producer);
 	} else if (output->state == PRODUCER_UP && output->trouble.kind != ANSWER_SENT &&
 		   credentials_changed(output)) {
 		log_info("credentials changed, starting librdkafka again", "output=%s", output->env.name);
 		output->must_leave = true;
 		turn(output);
 	}
-	if (output->state != PRODUCER_LEAVING &&
-	    (output->state != PRODUCER_UP || output->trouble.kind == ANSWER_SENT))
+	if (output->state == PRODUCER_NONE ||
+	    (output->state == PRODUCER_UP && output->trouble.kind == ANSWER_SENT))
 		uv_timer_stop(timer);
 }
 

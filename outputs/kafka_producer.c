@@ -1,16 +1,20 @@
 /* Kafka producer.  librdkafka's event API: its threads write to an eventfd when its one queue stops being
  * empty, the loop drains that queue.
  *
- *     new --> calls, until --> end: poll closed --> queue given back --> destroyed on a worker --> ended
+ *     new --> calls, until --> end: poll closed --> queue given back --> destroyed on a thread --> ended
+ *                                                                          abandoned ---------^
  *
  * Stands under the Kafka output.  Owns the handle, the queue, the eventfd.  Nothing here runs on a thread of
- * librdkafka's.  (Interceptors would tell the bytes on the wire sooner than statistics do, but a producer
- * that has one and cannot be started is freed twice, up to librdkafka 2.8 at least.)  Refuses to judge an
- * error. */
+ * librdkafka's.  The handle's end has a thread of its own, and no worker of the loop's: it waits for threads
+ * that may hang in a resolver for half a minute, and others need the workers.  (Interceptors would tell the
+ * bytes on the wire sooner than statistics do, but a producer that has one and cannot be started is freed
+ * twice, up to librdkafka 2.8 at least.)  Refuses to judge an error. */
 #include "config.h"
 #include "outputs/kafka_producer.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,8 +34,9 @@ struct kafka_producer {
 	rd_kafka_t *rk;
 	rd_kafka_queue_t *queue;
 	int event_fd;
-	uv_poll_t poll;
-	uv_work_t work;
+	uv_poll_t poll; /* of the eventfd; at the end, of the farewell */
+	int farewell_fd;
+	bool is_abandoned;
 	const char *name; /* of the output, for the log */
 	const struct kafka_producer_calls *calls;
 	void *arg;
@@ -190,6 +195,7 @@ int kafka_producer_new(struct kafka_producer **ret_producer, uv_loop_t *loop, rd
 	uint64_t one = 1;
 
 	producer->magic = PRODUCER_MAGIC;
+	producer->farewell_fd = -1;
 	producer->name = name;
 	producer->calls = calls;
 	producer->arg = arg;
@@ -227,23 +233,63 @@ const struct kafka_statistics *kafka_producer_statistics(const struct kafka_prod
 	return &producer->statistics;
 }
 
-/* On a worker. */
-static void destroy(uv_work_t *work)
+/* What the thread takes along: nobody else has any of it. */
+struct farewell {
+	rd_kafka_t *rk;
+	int event_fd; /* librdkafka may have looked at it to the last */
+	int done_fd;  /* its closing tells the loop, if that still listens */
+};
+
+static void *say_farewell(void *arg)
 {
-	rd_kafka_destroy(container_of(work, struct kafka_producer, work)->rk);
+	struct farewell *farewell = arg;
+
+	rd_kafka_destroy(farewell->rk);
+	must(close(farewell->event_fd) == 0);
+	must(close(farewell->done_fd) == 0);
+	free(farewell);
+	return NULL;
 }
 
-static void on_destroyed(uv_work_t *work, int status)
+/* Returns a descriptor that is at its end when the handle is gone. */
+static int start_farewell(const struct kafka_producer *producer)
 {
-	struct kafka_producer *producer = producer_of(container_of(work, struct kafka_producer, work));
+	struct farewell *farewell = x_new(farewell);
+	pthread_attr_t detached;
+	pthread_t thread;
+	int fds[2];
+
+	must(pipe2(fds, O_CLOEXEC | O_NONBLOCK) == 0);
+	*farewell = (struct farewell){.rk = producer->rk, .event_fd = producer->event_fd, .done_fd = fds[1]};
+	must(pthread_attr_init(&detached) == 0);
+	must(pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED) == 0);
+	must(pthread_create(&thread, &detached, say_farewell, farewell) == 0);
+	must(pthread_attr_destroy(&detached) == 0);
+	return fds[0];
+}
+
+static void on_all_closed(uv_handle_t *handle)
+{
+	struct kafka_producer *producer = producer_of(handle->data);
 	void (*ended)(void *arg) = producer->ended;
 	void *arg = producer->arg;
 
-	must(status == 0);
-	must(close(producer->event_fd) == 0);
+	must(close(producer->farewell_fd) == 0);
 	producer->magic = 0;
 	free(producer);
 	ended(arg);
+}
+
+static void stop_waiting(struct kafka_producer *producer)
+{
+	if (!uv_is_closing((uv_handle_t *)&producer->poll))
+		uv_close((uv_handle_t *)&producer->poll, on_all_closed);
+}
+
+static void on_farewell(uv_poll_t *poll, int status, int events)
+{
+	must(status == 0 && (events & UV_READABLE) != 0);
+	stop_waiting(producer_of(poll->data));
 }
 
 static void on_poll_closed(uv_handle_t *handle)
@@ -252,7 +298,11 @@ static void on_poll_closed(uv_handle_t *handle)
 
 	rd_kafka_queue_io_event_enable(producer->queue, -1, NULL, 0);
 	rd_kafka_queue_destroy(producer->queue);
-	must(uv_queue_work(handle->loop, &producer->work, destroy, on_destroyed) == 0);
+	producer->farewell_fd = start_farewell(producer);
+	must(uv_poll_init(handle->loop, &producer->poll, producer->farewell_fd) == 0);
+	must(uv_poll_start(&producer->poll, UV_READABLE, on_farewell) == 0);
+	if (producer->is_abandoned)
+		stop_waiting(producer);
 }
 
 void kafka_producer_end(struct kafka_producer *producer, void (*ended)(void *arg))
@@ -260,4 +310,12 @@ void kafka_producer_end(struct kafka_producer *producer, void (*ended)(void *arg
 	must(producer->ended == NULL);
 	producer->ended = ended;
 	uv_close((uv_handle_t *)&producer->poll, on_poll_closed);
+}
+
+void kafka_producer_abandon(struct kafka_producer *producer)
+{
+	must(producer->ended != NULL);
+	producer->is_abandoned = true;
+	if (producer->farewell_fd != -1)
+		stop_waiting(producer);
 }

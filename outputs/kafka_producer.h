@@ -30,9 +30,12 @@ rd_kafka_t *kafka_producer_handle(const struct kafka_producer *producer);
 /* Asks for all messages back, queued or under way: their reports come soon, with ERR__PURGE_QUEUE or
  * ERR__PURGE_INFLIGHT. */
 void kafka_producer_recall(struct kafka_producer *producer);
-/* Ends it on a worker, since that may block.  Topic handles are gone by then.  No call comes any more, and
+/* Ends it on a thread, since that may block.  Topic handles are gone by then.  No call comes any more, and
  * bytes of messages without a report are free again when ended(arg) comes, once, later. */
 void kafka_producer_end(struct kafka_producer *producer, void (*ended)(void *arg));
+/* Between these two, and only if every message has its report: waits no longer.  ended(arg) comes soon, and
+ * the thread ends when it can, or with the process. */
+void kafka_producer_abandon(struct kafka_producer *producer);
 
 /* What librdkafka's statistics said last (statistics.interval.ms). */
 struct kafka_statistics {

@@ -1,16 +1,13 @@
-/* The HTTP client against a server of this test: a thread that plays one scripted answer a connection; and against a
- * resolver of this test, which takes the place of the C library's for libcurl's threads too. */
+/* The HTTP client against a server of this test: a thread that plays one scripted answer a connection. */
 #include "config.h"
 
 #include "common/http.h"
+#include "tests/unit/lost_name.h"
 #include "tests/unit/unit.h"
 
 #include <arpa/inet.h>
-#include <dlfcn.h>
-#include <netdb.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -113,29 +110,6 @@ static void stop_server(void)
 	shutdown(server.fd, SHUT_RDWR);
 	pthread_join(server.thread, NULL);
 	close(server.fd);
-}
-
-/* ---- the resolver ------------------------------------------------------------------------------------------------- */
-
-#define LOST_NAME "lost.test"
-#define LOST_MS   2000
-
-static atomic_int lost_count; /* who waits there */
-
-/* Name servers that do not answer cost the C library seconds. */
-int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **ret_list)
-{
-	static int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
-
-	if (name != NULL && strcmp(name, LOST_NAME) == 0) {
-		lost_count++;
-		usleep(LOST_MS * 1000);
-		lost_count--;
-		return EAI_AGAIN;
-	}
-	*(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
-	must(real != NULL);
-	return real(name, service, hints, ret_list);
 }
 
 /* ---- the client --------------------------------------------------------------------------------------------------- */
@@ -350,9 +324,7 @@ START_TEST(a_resolver_that_hangs_keeps_nobody_waiting)
 	run_until(2);
 	close_client();
 	ck_assert_uint_lt(clock_monotonic_ms() - start_ms, LOST_MS);
-	while (lost_count != 0)
-		usleep(10000);
-	usleep(50000); /* their threads end */
+	lost_name_wait();
 }
 END_TEST
 

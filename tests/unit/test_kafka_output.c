@@ -3,6 +3,7 @@
 
 #include "outputs/kafka_output.h"
 #include "tests/unit/kafka_far.h"
+#include "tests/unit/lost_name.h"
 #include "tests/unit/shipment.h"
 #include "tests/unit/unit.h"
 
@@ -565,6 +566,29 @@ START_TEST(a_stop_recalls_what_is_queued_and_what_is_under_way)
 }
 END_TEST
 
+START_TEST(a_stop_does_not_wait_for_a_resolver_that_hangs)
+{
+	struct shipment *shipment;
+	uint64_t start_ms;
+
+	log_setup(LOG_ERROR, LOG_TEXT);
+	bench_init(&bench);
+	options = bench_options(&output_kafka, "brokers = " LOST_NAME ":9092\ntopic = logs\n");
+	open_output();
+	shipment = shipment_new(&bench, three, 3, &source, clock_wall_ns(), "logs");
+	shipment_send(shipment);
+	RUN_UNTIL(&bench, lost_count != 0);
+	start_ms = clock_monotonic_ms();
+	bench_stop(&bench);
+	ck_assert_uint_lt(clock_monotonic_ms() - start_ms, LOST_MS - 1000);
+	ck_assert_uint_eq(shipment->counts[ANSWER_RETRY], 3);
+	shipment_free(shipment);
+	bench_release(&bench);
+	bench_free_options(&output_kafka, options);
+	lost_name_wait();
+}
+END_TEST
+
 START_TEST(a_stop_gives_back_what_waits_for_the_queue)
 {
 	enum { COUNT = 100 };
@@ -612,4 +636,5 @@ UNIT_MAIN("kafka_output", a_record_is_a_message_with_key_headers_and_time,
     what_brokers_refuse_for_the_moment_is_repeated_without_an_answer,
     a_fatal_error_gives_everything_back_and_starts_again, a_fatal_error_for_want_of_rights_holds,
     credentials_that_change_are_taken_up, a_stop_recalls_what_is_queued_and_what_is_under_way,
+    a_stop_does_not_wait_for_a_resolver_that_hangs,
     a_stop_gives_back_what_waits_for_the_queue, what_librdkafka_refuses_at_start_is_an_error_with_its_words)
