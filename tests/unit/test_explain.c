@@ -63,23 +63,43 @@ static void begin(void)
 	path_count = 0;
 }
 
+/* From now on the stream goes into this file; returns what it was, for give_back. */
+static int divert(FILE *stream, const char *name)
+{
+	char *path = xasprintf("%s/%s", scratch.path, name);
+	int before, fd;
+
+	fflush(stream);
+	before = dup(fileno(stream));
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	ck_assert_int_ge(before, 0);
+	ck_assert_int_ge(dup2(fd, fileno(stream)), 0);
+	close(fd);
+	free(path);
+	return before;
+}
+
+static void give_back(FILE *stream, int before)
+{
+	fflush(stream);
+	ck_assert_int_ge(dup2(before, fileno(stream)), 0);
+	close(before);
+}
+
 /* Explains the node from the files so far; told and complained have what it said. */
 static int explain(const char *node, const char *served)
 {
 	struct controller_conf conf = {.namespace_name = (char *)(uintptr_t)served};
-	char *out = xasprintf("%s/out", scratch.path), *err = xasprintf("%s/err", scratch.path);
-	int code;
+	int out, err, code;
 
 	paths[path_count] = NULL;
-	ck_assert_ptr_nonnull(freopen(out, "w", stdout));
-	ck_assert_ptr_nonnull(freopen(err, "w", stderr));
+	out = divert(stdout, "out");
+	err = divert(stderr, "err");
 	code = explain_run(&conf, node, (const char *const *)paths);
-	fflush(stdout);
-	fflush(stderr);
+	give_back(stdout, out);
+	give_back(stderr, err);
 	read_back("out", told, sizeof told);
 	read_back("err", complained, sizeof complained);
-	free(out);
-	free(err);
 	for (size_t i = 0; i < path_count; i++)
 		free(paths[i]);
 	path_count = 0;
