@@ -189,7 +189,7 @@ static bool take_bookmark(struct reflector *reflector, const cJSON *object)
 	reflector->counts.bookmarks++;
 	if (!reflector->is_initial) {
 		reach(reflector, version_of(object));
-		return true;
+		return !reflector->wants_list;
 	}
 	if (!ends_initial_events(object))
 		return true;
@@ -197,7 +197,7 @@ static bool take_bookmark(struct reflector *reflector, const cJSON *object)
 	if (!end_list(reflector, version_of(object)))
 		return false;
 	reflector->activity = WATCHING;
-	return true;
+	return !reflector->wants_list; /* wished for while the list was under way: nobody else would see it now */
 }
 
 static bool take_event(void *arg, enum event_type type, const cJSON *object)
