@@ -138,11 +138,20 @@ static void on_leading(void *arg)
 	}
 }
 
+static void on_lost_turn(uv_timer_t *timer)
+{
+	close_everything(timer->data, EX_TEMPFAIL);
+}
+
 /* What is cached is no guide any more, and who holds the lease may act already: a supervisor starts a new
- * process (LE-5). */
+ * process (LE-5).  It is told from within an answer, so the client that brought it is closed in the next turn. */
 static void on_lost(void *arg)
 {
-	close_everything(arg, EX_TEMPFAIL);
+	struct controller *controller = arg;
+
+	enter(controller, CONTROLLER_STOPPING);
+	reconcile_enable(controller->reconcile, false);
+	uv_timer_start(&controller->stop_watch, on_lost_turn, 0, 0);
 }
 
 static bool may_write(void *arg)
