@@ -315,6 +315,14 @@ void checkpoint_release(struct checkpoint *checkpoint, struct segment *segment)
 	rows_release(checkpoint->rows, segment);
 }
 
+void checkpoint_missing(struct checkpoint *checkpoint,
+    bool (*is_wanted)(void *arg, const char *output, const char *path),
+    void (*visit)(void *arg, const struct missing *missing), void *arg)
+{
+	rows_missing(checkpoint->rows, is_wanted, visit, arg);
+	schedule(checkpoint);
+}
+
 bool checkpoint_knows(struct checkpoint *checkpoint, const char *output)
 {
 	return rows_knows(checkpoint->rows, output);

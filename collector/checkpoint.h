@@ -51,6 +51,15 @@ void checkpoint_forget(struct checkpoint *checkpoint, struct segment *segment);
  * must be detached. */
 void checkpoint_release(struct checkpoint *checkpoint, struct segment *segment);
 
+/* After the first look: visits each mark of the configured outputs in files that were not found although
+ * is_wanted says that the output wants them, if something of them was lost: bytes that were known, or, where
+ * other files of the stream are there, the rest of a file that was live when it was last seen.  Each is
+ * visited in one run only: the row goes if its stream is still there, and stays if the whole stream may come
+ * back. */
+void checkpoint_missing(struct checkpoint *checkpoint,
+    bool (*is_wanted)(void *arg, const char *output, const char *path),
+    void (*visit)(void *arg, const struct missing *missing), void *arg);
+
 /* Has this output been here before? (read_from applies only if not.)  Yes if it has any mark, or was named to
  * checkpoint_retire before the last time, or a damaged database was set aside in the last 7 days. */
 bool checkpoint_knows(struct checkpoint *checkpoint, const char *output);

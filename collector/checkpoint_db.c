@@ -19,6 +19,7 @@
  *     tail_len, tail_hash
  *                       XXH3-64 of the tail_len bytes before offset, at most 256: the mark counts
  *                       only where these are found
+ *     size              of the file at that time, 0 = unknown; layouts without it get it at the opening
  *   output              one row an output that is or was configured
  *     name              "*" = any: a damaged database was set aside, so no output is new
  *     seen_at           when it was last configured, ns since 1970, to the hour
@@ -60,15 +61,16 @@
 #define VERSION_MAX     255 /* what is beyond was not written by any version */
 #define FINGERPRINT_MAX 256
 
-#define INTEGER " INTEGER NOT NULL"
-#define TEXT    " TEXT NOT NULL"
+#define INTEGER     " INTEGER NOT NULL"
+#define TEXT        " TEXT NOT NULL"
+#define SIZE_COLUMN "size INTEGER NOT NULL DEFAULT 0"
 
 static const char schema[] =
     "CREATE TABLE segment (id INTEGER PRIMARY KEY, stream" TEXT ", dev" INTEGER ", ino" INTEGER
     ", generation" INTEGER ", birth" INTEGER ", first_line_hash" INTEGER ", head_len" INTEGER
     ", head_hash" INTEGER ", path" TEXT ", seen_at" INTEGER ") STRICT;"
     "CREATE TABLE mark (output" TEXT ", segment" INTEGER ", \"offset\"" INTEGER ", tail_len" INTEGER
-    ", tail_hash" INTEGER ", PRIMARY KEY (segment, output)) STRICT, WITHOUT ROWID;"
+    ", tail_hash" INTEGER ", " SIZE_COLUMN ", PRIMARY KEY (segment, output)) STRICT, WITHOUT ROWID;"
     "CREATE TABLE output (name TEXT NOT NULL PRIMARY KEY, seen_at" INTEGER ") STRICT, WITHOUT ROWID;"
     "PRAGMA user_version = 1;";
 
@@ -96,9 +98,10 @@ static const char *const statement_texts[STATEMENT_COUNT] = {
 		    " ON CONFLICT (id) DO UPDATE SET stream = ?2, dev = ?3, ino = ?4, generation = ?5,"
 		    " birth = ?6, first_line_hash = ?7, head_len = ?8, head_hash = ?9, path = ?10,"
 		    " seen_at = ?11",
-    [PUT_MARK] =
-	("INSERT INTO mark (output, segment, \"offset\", tail_len, tail_hash) VALUES (?1, ?2, ?3, ?4, ?5)"
-	 " ON CONFLICT (segment, output) DO UPDATE SET \"offset\" = ?3, tail_len = ?4, tail_hash = ?5"),
+    [PUT_MARK] = ("INSERT INTO mark (output, segment, \"offset\", tail_len, tail_hash, size) VALUES (?1, ?2, "
+		  "?3, ?4, ?5, ?6)"
+		  " ON CONFLICT (segment, output)"
+		  " DO UPDATE SET \"offset\" = ?3, tail_len = ?4, tail_hash = ?5, size = ?6"),
     [PUT_OUTPUT] =
 	"INSERT INTO output (name, seen_at) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET seen_at = ?2",
     [DELETE_SEGMENT] = "DELETE FROM segment WHERE id = ?1",
@@ -303,11 +306,11 @@ static bool is_text_without_nul(sqlite3_stmt *statement, int column)
 	return text != NULL && strlen(text) == (size_t)sqlite3_column_bytes(statement, column);
 }
 
-static bool take_version(void *arg, sqlite3_stmt *statement)
+static bool take_number(void *arg, sqlite3_stmt *statement)
 {
-	int64_t *version = arg;
+	int64_t *number = arg;
 
-	*version = sqlite3_column_int64(statement, 0);
+	*number = sqlite3_column_int64(statement, 0);
 	return true;
 }
 
@@ -373,7 +376,8 @@ static bool take_segment(void *arg, sqlite3_stmt *statement)
 static bool take_mark(void *arg, sqlite3_stmt *statement)
 {
 	const struct db_reader *reader = arg;
-	bool valid = is_text_without_nul(statement, 0) && sqlite3_column_int64(statement, 2) >= 0;
+	bool valid = is_text_without_nul(statement, 0) && sqlite3_column_int64(statement, 2) >= 0 &&
+		     sqlite3_column_int64(statement, 5) >= 0;
 	struct db_mark row = {
 	    .output = (const char *)sqlite3_column_text(statement, 0),
 	    .segment = sqlite3_column_int64(statement, 1),
@@ -382,6 +386,7 @@ static bool take_mark(void *arg, sqlite3_stmt *statement)
 		    .offset = (uint64_t)sqlite3_column_int64(statement, 2),
 		    .tail_len = fingerprint_len(statement, 3, &valid),
 		    .tail_hash = (uint64_t)sqlite3_column_int64(statement, 4),
+		    .size = (uint64_t)sqlite3_column_int64(statement, 5),
 		},
 	};
 
@@ -422,7 +427,7 @@ static int query(sqlite3 *handle, const char *text, bool (*take)(void *arg, sqli
 static int check_version(sqlite3 *handle, struct err *err)
 {
 	int64_t version = 0;
-	int status = query(handle, "PRAGMA user_version", take_version, &version, err);
+	int status = query(handle, "PRAGMA user_version", take_number, &version, err);
 
 	if (status != 0 || version == SCHEMA_VERSION)
 		return status;
@@ -444,8 +449,9 @@ static int read_rows(sqlite3 *handle, const struct db_reader *reader, struct err
 	    take_segment, &copy, err);
 
 	if (status == 0)
-		status = query(handle, "SELECT output, segment, \"offset\", tail_len, tail_hash FROM mark",
-		    take_mark, &copy, err);
+		status =
+		    query(handle, "SELECT output, segment, \"offset\", tail_len, tail_hash, size FROM mark",
+			take_mark, &copy, err);
 	if (status == 0)
 		status = query(handle, "SELECT name, seen_at FROM output", take_output, &copy, err);
 	return status;
@@ -462,6 +468,18 @@ static int prepare(struct checkpoint_db *db, struct err *err)
 			return status;
 	}
 	return 0;
+}
+
+/* Versions that do not know this column neither read nor write it, so the layout's number stays. */
+static int add_size(sqlite3 *handle, struct err *err)
+{
+	int64_t columns = 0;
+	int status = query(handle, "SELECT count(*) FROM pragma_table_info('mark') WHERE name = 'size'",
+	    take_number, &columns, err);
+
+	if (status == 0 && columns == 0)
+		status = run(handle, "ALTER TABLE mark ADD COLUMN " SIZE_COLUMN, "extend", err);
+	return status;
 }
 
 static int enter_wal_mode(sqlite3 *handle, struct err *err)
@@ -499,6 +517,8 @@ static int check_and_read(
 		status = check_writable(db, path, err);
 	if (status == 0)
 		status = enter_wal_mode(db->handle, err);
+	if (status == 0)
+		status = add_size(db->handle, err);
 	if (status == 0)
 		status = prepare(db, err);
 	if (status == 0)
@@ -604,6 +624,7 @@ static int put_mark(struct checkpoint_db *db, const struct db_mark *row, struct 
 	bind_number(db, PUT_MARK, 3, (int64_t)row->value.offset);
 	bind_number(db, PUT_MARK, 4, row->value.tail_len);
 	bind_number(db, PUT_MARK, 5, (int64_t)row->value.tail_hash);
+	bind_number(db, PUT_MARK, 6, (int64_t)row->value.size);
 	return finish(db, PUT_MARK, err);
 }
 

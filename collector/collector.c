@@ -18,6 +18,7 @@
 
 #include "collector/checkpoint.h"
 #include "collector/follower.h"
+#include "collector/gaps.h"
 #include "collector/lock.h"
 #include "collector/pages.h"
 #include "collector/roster.h"
@@ -218,6 +219,14 @@ static void on_adopted(void *arg, struct tail *tail)
 	roster_adopt(&collector->roster, tail, identify(collector, tail));
 }
 
+static void on_looked(void *arg)
+{
+	const struct collector *collector = arg;
+
+	if (collector->checkpoint != NULL)
+		gaps_count(collector->checkpoint, &collector->roster);
+}
+
 /* The file's head has grown, its first line is whole, or it has another name. */
 static void on_changed(void *arg, struct tail *tail)
 {
@@ -275,6 +284,7 @@ static int open_follower(struct collector *collector, struct err *err)
 		.may_resume = on_may_resume,
 		.resumes = on_resumes,
 		.adopted = on_adopted,
+		.looked = on_looked,
 		.changed = on_changed,
 		.released = on_released,
 		.arg = collector,

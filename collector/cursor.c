@@ -111,6 +111,7 @@ static void move_mark(struct cursor *cursor)
 	if (offset == cursor->mark.offset)
 		return;
 	cursor->mark.offset = offset;
+	cursor->mark.size = cursor->reader.tail->size;
 	if (cursor->env->checkpoint != NULL)
 		checkpoint_touch(cursor->env->checkpoint, &cursor->mark);
 }
@@ -688,6 +689,7 @@ struct cursor *cursor_new(struct cursor_env *env, struct tail *tail, struct segm
 		.segment = segment,
 		.output = env->output,
 		.offset = offset,
+		.size = tail->size,
 		.durable_offset = offset,
 		.synced_offset = offset,
 		.describe = describe_mark,

@@ -434,7 +434,6 @@ static void on_listed(void *arg, struct place *place, const struct place_file *f
 {
 	struct follower *follower = follower_of(arg);
 	struct find *finds = xcalloc(file_count, sizeof *finds);
-	bool has_packed = false;
 	size_t count = 0;
 
 	follower->listing++;
@@ -442,15 +441,13 @@ static void on_listed(void *arg, struct place *place, const struct place_file *f
 	for (size_t i = 0; i < file_count; i++) {
 		finds[count].file = &files[i];
 		count += take_name(follower, place, &files[i], &finds[count].opened);
-		has_packed = has_packed || files[i].as.kind == LOGFILE_GZIP;
 	}
 	look_for_missing(follower, place);
 	qsort(finds, count, sizeof *finds, compare_finds);
 	for (size_t i = 0; i < count; i++)
 		adopt(follower, make_followed(follower, place, &finds[i]));
 	free(finds);
-	if (has_packed)
-		take_all_packed(follower, place, files, file_count);
+	take_all_packed(follower, place, files, file_count);
 }
 
 static void on_lost(void *arg, struct place *place)
@@ -618,6 +615,8 @@ static void take_stock(struct follower *follower)
 	while (finder_turn(follower->finder, SIZE_MAX))
 		;
 	follower->is_taking_stock = false;
+	if (!follower->has_taken_stock)
+		follower->events.looked(follower->events.arg);
 	follower->has_taken_stock = true;
 }
 

@@ -36,6 +36,8 @@ struct follower_events {
 	bool (*resumes)(void *arg, struct tail *tail, bool is_first_look);
 	/* A file was adopted: attach readers now. tail->prev is read before it, tail->next after it. */
 	void (*adopted)(void *arg, struct tail *tail);
+	/* The first look over everything has ended, once: what was not adopted by now was gone before we came. */
+	void (*looked)(void *arg);
 	/* Its head is longer, its first line is whole, or it has another name: what the checkpoint knows of it is to be brought up to date. */
 	void (*changed)(void *arg, struct tail *tail);
 	/* Its last reader is gone and the follower lets the tail go. If tail->unlinked or tail->truncated, nobody will ever see this file again:

@@ -31,6 +31,7 @@ struct mark {
 	const char *output;      /* borrowed as long as the mark is attached */
 	uint64_t offset;         /* everything before it is acknowledged; moved by its owner, who then calls
 				    checkpoint_touch */
+	uint64_t size;           /* of the file, as its owner knew it when it moved the offset */
 	uint64_t durable_offset; /* of the last finished commit */
 	uint64_t synced_offset;  /* of the last finished FULL commit */
 	/* Fingerprint of the bytes before offset, asked when a commit takes the mark, and when it is
@@ -46,6 +47,14 @@ struct stored_mark {
 	uint64_t offset;
 	uint32_t tail_len;  /* at most 256; 0 = the bytes before offset could not be read */
 	uint64_t tail_hash; /* XXH3-64 of the tail_len bytes before offset */
+	uint64_t size;      /* the file's when the mark was taken; 0 = not known */
+};
+
+/* What an output had not acknowledged of a file that is gone. */
+struct missing {
+	const char *output, *path;
+	uint64_t offset;
+	uint64_t bytes; /* at least */
 };
 
 #endif

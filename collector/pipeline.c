@@ -33,6 +33,7 @@ struct pipeline {
 	struct format_options format_options;
 	struct account account;
 	struct cursor *cursors;
+	struct metric *lost_deleted, *deleted_files;
 	struct metric *lag, *imbalance, *read_bytes, *audit[ACCOUNT_TERMS], *audit_read, *audit_dropped;
 	uv_timer_t attend;
 	bool first_time;   /* the checkpoint knew nothing of this output at the start: read_from applies */
@@ -110,6 +111,8 @@ static void make_metrics(struct pipeline *pipeline)
 	pipeline->cursor_env.lost_truncated = metric_get(table, &family_lost, name, "truncated");
 	pipeline->cursor_env.lost_hold = metric_get(table, &family_lost, name, "hold_limit");
 	pipeline->cursor_env.damaged_files = metric_get(table, &pipeline_lost_segments, "damaged");
+	pipeline->lost_deleted = metric_get(table, &family_lost, name, "deleted");
+	pipeline->deleted_files = metric_get(table, &pipeline_lost_segments, "deleted");
 	pipeline->lag = metric_get(table, &family_lag, name);
 	pipeline->imbalance = metric_get(table, &family_imbalance, name);
 	pipeline->audit_read = metric_get(table, &family_audit, name, "read");
@@ -332,6 +335,13 @@ void pipeline_adopt(struct pipeline *pipeline, struct tail *tail, struct segment
 	DL_APPEND(pipeline->cursors, cursor);
 	if (is_new) /* also a mark at 0 is worth its row: that the file was seen tells the next start what to look for */
 		checkpoint_touch(pipeline->env.checkpoint, &cursor->mark);
+}
+
+void pipeline_miss(struct pipeline *pipeline, uint64_t bytes, bool is_new)
+{
+	metric_add(pipeline->lost_deleted, bytes);
+	if (is_new)
+		metric_add(pipeline->deleted_files, 1);
 }
 
 /* ---- turns -------------------------------------------------------------------------------------------------------- */

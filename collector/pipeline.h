@@ -17,6 +17,8 @@ struct pipeline;
 
 /* drave_input_lost_segments_total{reason}: of all outputs together. */
 extern const struct metric_family pipeline_lost_segments;
+/* At least these bytes of a file were deleted before the output had them; is_new: no other output has told of it. */
+void pipeline_miss(struct pipeline *pipeline, uint64_t bytes, bool is_new);
 
 /* What all pipelines of the program share. */
 struct pipeline_env {

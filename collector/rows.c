@@ -228,10 +228,12 @@ void rows_lose_row(struct rows *rows, struct mark_row *row)
 /* What the mark says now, with the fingerprint of the bytes before it. */
 static void take_value(struct mark_row *row)
 {
-	struct stored_mark value = {.offset = row->mark->offset};
+	struct stored_mark value = {.offset = row->mark->offset, .size = row->mark->size};
 
-	if (row->mark->describe(row->mark, &value.tail_len, &value.tail_hash) != 0)
-		value = (struct stored_mark){.offset = row->mark->offset};
+	if (row->mark->describe(row->mark, &value.tail_len, &value.tail_hash) != 0) {
+		value.tail_len = 0;
+		value.tail_hash = 0;
+	}
 	row->value = value;
 }
 

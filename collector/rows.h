@@ -40,6 +40,9 @@ void rows_detach(struct mark *mark);
 void rows_touch(struct rows *rows, struct mark *mark);
 void rows_retire(struct rows *rows, const char *const *outputs, size_t output_count, int64_t now_ns);
 
+/* What checkpoint.h says of checkpoint_missing. */
+void rows_missing(struct rows *rows, bool (*is_wanted)(void *arg, const char *output, const char *path),
+    void (*visit)(void *arg, const struct missing *missing), void *arg);
 /* Files and outputs that are here now were seen now. */
 void rows_refresh(struct rows *rows, int64_t now_ns);
 /* The database lost everything: all that it had is to be written again. */

@@ -1,11 +1,15 @@
-/* Rows that grow old.  Rows of outputs that were configured and of files that were seen stay for a week; time
- * in which no collector ran makes nothing old.
+/* Rows that grow old, and rows whose files are missing.  Rows of outputs that were configured and of files
+ * that were seen stay for a week; time in which no collector ran makes nothing old.  A file that was rotated
+ * and deleted while nobody looked is told once, and then forgotten.
  *
  * The other half of rows.c, and like it without loop and database.  Decides which rows go; how a row goes is
  * rows.c's. */
 #include "config.h"
 #include "collector/rows.h"
 
+#include <string.h>
+
+#include "collector/podpath.h"
 #include "collector/rows_inside.h"
 #include "common/table.h"
 
@@ -105,5 +109,80 @@ void rows_refresh(struct rows *rows, int64_t now_ns)
 		segment->seen_at_ns = now_ns;
 		if (segment->is_stored)
 			rows_dirty_segment(rows, segment);
+	}
+}
+
+/* ---- what is missing -------------------------------------------------------------------------- */
+
+static bool was_live(const struct segment *segment)
+{
+	const char *slash = strrchr(segment->key.path, '/');
+
+	return slash != NULL && podpath_parse_file(slash + 1).kind == LOGFILE_LIVE;
+}
+
+static bool has_others(const struct stream *stream)
+{
+	const struct segment *segment;
+
+	DL_FOREACH (stream->segments, segment)
+		if (segment->is_claimed)
+			return true;
+	return false;
+}
+
+struct search {
+	bool (*is_wanted)(void *arg, const char *output, const char *path);
+	void (*visit)(void *arg, const struct missing *missing);
+	void *arg;
+};
+
+static void tell_missing(
+    struct rows *rows, struct mark_row *row, bool has_lost_its_end, const struct search *search)
+{
+	struct missing missing = {.output = row->output->name,
+	    .path = row->segment->key.path,
+	    .offset = row->value.offset,
+	    .bytes = row->value.size > row->value.offset ? row->value.size - row->value.offset : 0};
+
+	if (missing.bytes != 0 || has_lost_its_end)
+		search->visit(search->arg, &missing);
+	if (missing.bytes == 0)
+		return;
+	row->value.size = row->value.offset; /* it is told */
+	rows_dirty_row(rows, row);
+}
+
+/* True if some output wants it still. */
+static bool look_for_marks(
+    struct rows *rows, const struct segment *segment, bool has_lost_its_end, const struct search *search)
+{
+	bool wanted = false;
+	struct mark_row *row;
+
+	LL_FOREACH (segment->rows, row) {
+		if (!row->has_value || !row->output->is_configured ||
+		    !search->is_wanted(search->arg, row->output->name, segment->key.path))
+			continue;
+		wanted = true;
+		tell_missing(rows, row, has_lost_its_end, search);
+	}
+	return wanted;
+}
+
+void rows_missing(struct rows *rows, bool (*is_wanted)(void *arg, const char *output, const char *path),
+    void (*visit)(void *arg, const struct missing *missing), void *arg)
+{
+	const struct search search = {.is_wanted = is_wanted, .visit = visit, .arg = arg};
+	struct segment *segment, *next;
+
+	HASH_ITER (hh, rows->segments, segment, next) {
+		bool has_gone_by;
+
+		if (segment->is_claimed)
+			continue;
+		has_gone_by = has_others(segment->stream);
+		if (look_for_marks(rows, segment, has_gone_by && was_live(segment), &search) && has_gone_by)
+			rows_lose_segment(rows, segment);
 	}
 }

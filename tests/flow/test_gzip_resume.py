@@ -6,6 +6,7 @@ import os
 import unittest
 
 from kit import case
+from kit.endpoint import OK, Answer
 from kit.wait import until
 
 # What was in flight when it was killed may come twice: 2 x lanes batches of this many records.
@@ -172,6 +173,56 @@ class GzipResumeTest(case.FlowCase):
         self.arrived(other, other_witness, self.node.written)
         self.end_well(IN_FLIGHT)
         self.judge(other, other_witness, self.node.written, IN_FLIGHT)
+
+    def test_what_kubelet_deleted_unread_is_counted_once(self):
+        self.watch()
+        self.container.write(500)
+        self.read_so_far()
+        self.end.behave = lambda request, last=self.end.number + 5: OK if request.number < last else Answer(503)
+        self.container.write(3000, size=300)
+        self.seen(self.under_test, self.container)
+        until(lambda: self.under_test.metric("drave_output_retries_total") > 0, "the output down")
+        until(lambda: self.under_test.streams()[0]["committed"] > 0, "some of it")
+        committed, size = self.under_test.streams()[0]["committed"], self.under_test.streams()[0]["size"]
+        self.under_test.kill()
+        self.end.behave = lambda request: OK
+        self.away(6)
+        self.under_test.start()
+        last = self.container.sequence - 1
+        until(lambda: self.end.pump(self.witness) or last in self.witness.copies[self.container.key], "the live file's last line")
+        self.settled(self.under_test)
+        segments, lost = self.lost()
+        self.assertEqual(segments, 1)  # of a second one nobody ever knew anything
+        self.assertTrue(0 < lost <= size - committed, f"{lost} of {size} - {committed}")
+        self.assertIn("file was deleted before all of it was delivered", self.under_test.errors())
+        here = 300 * 5  # the live file's lines, and those of the four rotated ones
+        self.end.pump(self.witness)
+        arrived = self.witness.copies[self.container.key]
+        self.assertTrue(all(number in arrived for number in range(self.container.sequence - here, self.container.sequence)))
+        self.under_test.stop()
+        self.under_test.start()
+        self.settled(self.under_test)
+        self.assertEqual(self.lost(), (0, 0))
+
+    def test_what_was_delivered_is_no_loss_when_it_is_deleted(self):
+        self.watch()
+        self.container.write(100)
+        self.read_so_far()
+        self.away(1)
+        self.read_so_far()
+        self.under_test.stop()
+        os.remove(self.container.rotated()[0])
+        self.container.write(10)
+        self.under_test.start()
+        self.read_so_far()
+        self.assertEqual(self.lost(), (0, 0))
+        self.under_test.stop()
+        self.container.pod.delete()
+        self.under_test.start()
+        self.settled(self.under_test)
+        self.assertEqual(self.lost(), (0, 0))
+        self.under_test.stop()
+        self.judge(self.end, self.witness, self.node.written)
 
     def test_damaged_file_is_read_up_to_the_damage_and_the_next_goes_on(self):
         self.watch()

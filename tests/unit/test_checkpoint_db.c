@@ -230,7 +230,8 @@ START_TEST(what_was_written_comes_back)
 		"/p \xff"},
 	    .seen_at_ns = NOW_NS,
 	};
-	struct db_mark mark = {.segment = 9, .output = "main", .value = {INT64_MAX, 256, UINT64_MAX}};
+	struct db_mark mark = {
+	    .segment = 9, .output = "main", .value = {INT64_MAX, 256, UINT64_MAX, INT64_MAX}};
 
 	scratch_init(&scratch);
 	db = start(scratch.path, &picture, NULL);
@@ -253,6 +254,7 @@ START_TEST(what_was_written_comes_back)
 	ck_assert(picture.last_segment.seen_at_ns == NOW_NS);
 	ck_assert(picture.last_mark.value.offset == INT64_MAX);
 	ck_assert(picture.last_mark.value.tail_hash == UINT64_MAX);
+	ck_assert(picture.last_mark.value.size == INT64_MAX);
 	checkpoint_db_close(db);
 	scratch_release(&scratch);
 }
@@ -550,6 +552,7 @@ START_TEST(other_tables_are_damage)
 	    "ALTER TABLE mark DROP COLUMN tail_hash",
 	    "UPDATE mark SET \"offset\" = -1",
 	    "UPDATE mark SET tail_len = 257",
+	    "UPDATE mark SET size = -1",
 	    "UPDATE segment SET head_len = -1",
 	    "UPDATE segment SET id = -id WHERE id = 1",
 	    "UPDATE segment SET seen_at = 9223372036854775807",
@@ -572,6 +575,34 @@ START_TEST(other_tables_are_damage)
 		    sqlite3_exec(handle, "PRAGMA user_version = 1", NULL, NULL, NULL), SQLITE_OK);
 		ck_assert_int_eq(sqlite3_close(handle), SQLITE_OK);
 		ck_assert_msg(assert_starts(&scratch, 0), "%s", layouts[i]);
+	}
+	scratch_release(&scratch);
+}
+END_TEST
+
+START_TEST(layout_without_sizes_gets_them)
+{
+	struct scratch scratch;
+	sqlite3 *handle;
+
+	scratch_init(&scratch);
+	make(scratch.path, 3);
+	for (int opening = 0; opening < 3; opening++) {
+		struct picture picture = {0};
+		struct err err;
+		struct checkpoint_db *db;
+
+		if (opening == 0) {
+			ck_assert_int_eq(
+			    sqlite3_open(scratch_path(&scratch, "checkpoint.db"), &handle), SQLITE_OK);
+			ck_assert_int_eq(
+			    sqlite3_exec(handle, "ALTER TABLE mark DROP COLUMN size", NULL, NULL, NULL),
+			    SQLITE_OK);
+			ck_assert_int_eq(sqlite3_close(handle), SQLITE_OK);
+		}
+		ck_assert_int_eq(open_db(&db, scratch.path, &picture, &err), 0);
+		ck_assert_uint_eq(picture.last_mark.value.size, 0);
+		checkpoint_db_close(db);
 	}
 	scratch_release(&scratch);
 }
@@ -844,7 +875,8 @@ UNIT_MAIN("checkpoint_db", what_was_written_comes_back, deleted_rows_go_with_the
     newer_layout_is_refused_and_left_alone, missing_file_is_a_first_start, log_without_its_file_is_damage,
     file_without_content_is_damage, random_content_is_damage_with_or_without_a_true_head,
     file_cut_anywhere_starts, any_flipped_bit_starts_and_nothing_is_skipped, damaged_log_gives_an_older_state,
-    other_tables_are_damage, three_copies_are_kept, file_that_moved_is_noticed_by_a_full_write,
+    other_tables_are_damage, layout_without_sizes_gets_them, three_copies_are_kept,
+    file_that_moved_is_noticed_by_a_full_write,
     person_who_looks_does_not_stop_it_and_one_who_writes_does_for_a_while,
     death_between_any_two_calls_leaves_what_was_finished,
     any_call_that_fails_is_told_and_leaves_what_was_finished,

@@ -40,7 +40,8 @@ struct world {
 	struct follower_options options;
 	struct test_reader *readers;
 	struct buf shown, all_text;
-	unsigned adopted, released, changed;
+	unsigned adopted, released, changed, looked;
+	unsigned adopted_before_looked;
 	const char *unwanted; /* the container that nobody wants */
 	const char *resumed;  /* heads of the compressed files that are to be read, in one text */
 	struct buf asked;     /* names of the compressed files that were looked into */
@@ -127,6 +128,13 @@ static void on_adopted(void *arg, struct tail *tail)
 	read_more(mine);
 }
 
+static void on_looked(void *arg)
+{
+	(void)arg;
+	world.looked++;
+	world.adopted_before_looked = world.adopted;
+}
+
 static void on_changed(void *arg, struct tail *tail)
 {
 	(void)arg;
@@ -188,6 +196,7 @@ static void world_make(void)
 	    .may_resume = on_may_resume,
 	    .resumes = on_resumes,
 	    .adopted = on_adopted,
+	    .looked = on_looked,
 	    .changed = on_changed,
 	    .released = on_released};
 	struct err err;
@@ -371,6 +380,24 @@ START_TEST(the_root_is_waited_for_and_found_again)
 	follower_look(world.follower);
 	ck_assert_str_eq(shown(), "0.log! 0.log");
 	ck_assert(!last_reader()->reader.tail->was_there);
+	world_release();
+}
+END_TEST
+
+START_TEST(the_first_look_is_told_once_when_the_root_is_there)
+{
+	world_init();
+	scratch_remove(&world.scratch, "logs");
+	world_start();
+	ck_assert_uint_eq(world.looked, 0);
+	scratch_dir(&world.scratch, BOX);
+	scratch_append(&world.scratch, LIVE, "a\n");
+	follower_look(world.follower);
+	ck_assert_uint_eq(world.looked, 1);
+	ck_assert_uint_eq(world.adopted_before_looked, 1);
+	follower_look(world.follower);
+	follower_review(world.follower);
+	ck_assert_uint_eq(world.looked, 1);
 	world_release();
 }
 END_TEST
@@ -1024,7 +1051,8 @@ END_TEST
 
 UNIT_MAIN("follower", files_that_are_there_are_adopted_oldest_first, a_line_wakes_its_reader_without_a_sweep,
     a_pod_that_comes_later_is_found_whole, other_names_are_left_alone, the_root_is_waited_for_and_found_again,
-    our_own_pod_is_not_followed, a_review_adopts_what_is_wanted_now_and_lets_go_of_the_rest,
+    the_first_look_is_told_once_when_the_root_is_there, our_own_pod_is_not_followed,
+    a_review_adopts_what_is_wanted_now_and_lets_go_of_the_rest,
     a_rotated_file_is_the_same_tail_with_another_name, renaming_back_makes_no_new_file,
     a_file_renamed_over_another_succeeds_it, two_rotations_in_one_second_lose_nothing,
     a_storm_of_rotations_is_read_in_order, the_next_restart_comes_after_the_last_file_of_the_one_before,

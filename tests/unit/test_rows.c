@@ -2,6 +2,8 @@
 #include "collector/rows.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "common/must.h"
 #include "tests/unit/unit.h"
@@ -410,6 +412,109 @@ START_TEST(newest_segment_is_asked_first_and_given_out_once)
 }
 END_TEST
 
+/* ---- what is missing: a text of "output:path+bytes "
+ * ------------------------------------------------------- */
+
+static char told[256];
+static const char *unwanted;
+
+static bool is_wanted(void *arg, const char *output, const char *path)
+{
+	(void)arg;
+	(void)path;
+	return unwanted == NULL || strcmp(unwanted, output) != 0;
+}
+
+static void on_missing(void *arg, const struct missing *missing)
+{
+	size_t len = strlen(told);
+
+	(void)arg;
+	(void)snprintf(told + len, sizeof told - len, "%s:%s+%u ", missing->output, missing->path,
+	    (unsigned)missing->bytes);
+}
+
+static const char *missing_in(struct rows *rows)
+{
+	told[0] = '\0';
+	rows_missing(rows, is_wanted, on_missing, NULL);
+	return told;
+}
+
+/* A file as the database knows it, with a mark at 100. */
+static void read_file(struct rows *rows, int64_t id, const char *stream, const char *path, uint64_t size)
+{
+	struct db_reader reader = rows_reader(rows);
+	struct db_segment segment = {.id = id, .key = key_of(stream, path), .seen_at_ns = NOW_NS};
+	struct db_mark mark = {.segment = id, .output = "main", .value = {.offset = 100, .size = size}};
+
+	ck_assert(reader.segment(reader.arg, &segment));
+	ck_assert(reader.mark(reader.arg, &mark));
+}
+
+static struct rows *rows_with_main(void)
+{
+	static const char *const outputs[] = {"main"};
+	struct rows *rows = rows_new();
+
+	unwanted = NULL;
+	rows_retire(rows, outputs, 1, NOW_NS);
+	(void)commit(rows, true);
+	return rows;
+}
+
+START_TEST(files_that_went_by_are_told_once_and_forgotten)
+{
+	struct rows *rows = rows_with_main();
+	struct segment *live;
+
+	read_file(rows, 1, "u/c/0", "p/c/0.log.20260131-000001", 100); /* done with */
+	read_file(rows, 2, "u/c/0", "p/c/0.log.20260131-000002", 130);
+	read_file(rows, 3, "u/c/0", "p/c/0.log", 100); /* written to after we left */
+	live = add(rows, "u/c/0");
+	ck_assert_str_eq(missing_in(rows), "main:p/c/0.log.20260131-000002+30 main:p/c/0.log+0 ");
+	ck_assert_str_eq(missing_in(rows), "");
+	ck_assert_int_eq(rows_of_stream(rows, "u/c/0"), STREAM_UNKNOWN);
+	ck_assert_int_eq(commit(rows, true), 3); /* rows to delete */
+	rows_release(rows, live);
+	rows_free(rows);
+}
+END_TEST
+
+START_TEST(files_of_a_stream_that_is_gone_as_a_whole_are_told_once_and_stay_known)
+{
+	struct rows *rows = rows_with_main();
+	struct stored_mark stored;
+	struct segment *segment;
+
+	read_file(rows, 1, "u/c/0", "p/c/0.log", 100); /* who knows whether anything came after */
+	read_file(rows, 2, "u/d/0", "p/d/0.log", 170);
+	ck_assert_str_eq(missing_in(rows), "main:p/d/0.log+70 ");
+	ck_assert_int_eq(commit(rows, true), 1);
+	ck_assert_str_eq(missing_in(rows), "");
+	segment = rows_find(rows, "u/d/0", any_segment, NULL, NOW_NS);
+	ck_assert(rows_load(segment, "main", &stored));
+	ck_assert_uint_eq(stored.offset, 100);
+	rows_free(rows);
+}
+END_TEST
+
+START_TEST(what_no_configured_output_wants_is_not_missing)
+{
+	struct rows *rows = rows_with_main();
+
+	read_file(rows, 1, "u/c/0", "p/c/0.log", 170);
+	ck_assert(read_mark(rows, 1, "removed", 5));
+	(void)add(rows, "u/c/0");
+	unwanted = "main";
+	ck_assert_str_eq(missing_in(rows), "");
+	ck_assert_int_eq(rows_of_stream(rows, "u/c/0"), STREAM_MISSED);
+	unwanted = NULL;
+	ck_assert_str_eq(missing_in(rows), "main:p/c/0.log+70 ");
+	rows_free(rows);
+}
+END_TEST
+
 START_TEST(stream_is_missed_while_a_stored_segment_has_no_file)
 {
 	struct rows *rows = rows_new();
@@ -737,8 +842,11 @@ UNIT_MAIN("rows", moved_mark_is_taken_once_with_its_segment, untouched_segment_i
     segment_may_be_forgotten_while_it_is_under_way, forgetting_under_way_survives_a_failure_too,
     whoever_is_told_may_detach_and_forget, newest_segment_is_asked_first_and_given_out_once,
     released_segment_is_found_again_if_there_is_anything_to_remember,
-    stream_is_missed_while_a_stored_segment_has_no_file, new_segment_gets_a_number_that_no_row_has,
-    rows_that_cannot_be_are_refused, changed_key_of_a_stored_segment_is_written_and_an_equal_one_is_not,
+    files_that_went_by_are_told_once_and_forgotten,
+    files_of_a_stream_that_is_gone_as_a_whole_are_told_once_and_stay_known,
+    what_no_configured_output_wants_is_not_missing, stream_is_missed_while_a_stored_segment_has_no_file,
+    new_segment_gets_a_number_that_no_row_has, rows_that_cannot_be_are_refused,
+    changed_key_of_a_stored_segment_is_written_and_an_equal_one_is_not,
     mark_attached_at_another_offset_is_written, mark_that_starts_anew_is_not_told_what_its_predecessor_wrote,
     output_is_new_at_its_first_start_only, output_that_was_read_or_has_a_mark_is_known,
     after_damage_every_output_is_known, rows_of_removed_outputs_and_lost_files_stay_seven_days,

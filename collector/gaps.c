@@ -1,0 +1,86 @@
+/* Gaps.  kubelet keeps a few rotated files and deletes the oldest, whether anybody has read it or not.  After
+ * a stop that was too long, marks stand in files that are gone: what they had not reached yet is lost, and
+ * counted once, as far as anyone knows.
+ *
+ * Stands between the checkpoint, which knows the marks, and the outputs, which say what they want: a file
+ * that no output wants any more is no loss.  Owns nothing.  Says nothing about files that nobody ever saw. */
+#include "config.h"
+#include "collector/gaps.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "collector/podpath.h"
+#include "common/log.h"
+#include "common/must.h"
+
+#define LOG_MODULE "gaps"
+
+struct search {
+	const struct roster *roster;
+	const char *output;
+	struct pipeline *found;
+	char *last_path; /* owned; a file's outputs are told one after another */
+};
+
+static void compare_name(void *visitor, struct pipeline *pipeline)
+{
+	struct search *search = visitor;
+
+	if (strcmp(pipeline_name(pipeline), search->output) == 0)
+		search->found = pipeline;
+}
+
+static struct pipeline *find_pipeline(struct search *search, const char *output)
+{
+	search->output = output;
+	search->found = NULL;
+	roster_each(search->roster, compare_name, search);
+	return search->found;
+}
+
+/* "<namespace>_<pod>_<uid>/<container>/<file>"; docker's paths say nothing of that. */
+static bool on_wanted(void *arg, const char *output, const char *path)
+{
+	const struct pipeline *pipeline = find_pipeline(arg, output);
+	size_t pod_len = strcspn(path, "/"), container_len;
+	char *pod = xstrndup(path, pod_len), *container;
+	struct podpath parsed;
+	bool wanted;
+
+	path += pod_len + (path[pod_len] == '/');
+	container_len = strcspn(path, "/");
+	container = xstrndup(path, container_len);
+	wanted = pipeline != NULL && podpath_parse_pod(pod, &parsed) && podpath_is_container(container) &&
+		 pipeline_wants(pipeline, &(struct origin){.namespace_name = parsed.namespace_name,
+					      .pod = parsed.pod,
+					      .uid = parsed.uid,
+					      .container = container});
+	free(pod);
+	free(container);
+	return wanted;
+}
+
+static void on_missing(void *arg, const struct missing *missing)
+{
+	struct search *search = arg;
+	bool is_new = search->last_path == NULL || strcmp(search->last_path, missing->path) != 0;
+
+	pipeline_miss(find_pipeline(search, missing->output), missing->bytes, is_new);
+	log_warn("file was deleted before all of it was delivered",
+	    "output=%s path=%s offset=%" PRIu64 " lost_bytes_at_least=%" PRIu64, missing->output,
+	    log_quote(missing->path), missing->offset, missing->bytes);
+	if (!is_new)
+		return;
+	free(search->last_path);
+	search->last_path = xstrdup(missing->path);
+}
+
+void gaps_count(struct checkpoint *checkpoint, const struct roster *roster)
+{
+	struct search search = {.roster = roster};
+
+	checkpoint_missing(checkpoint, on_wanted, on_missing, &search);
+	free(search.last_path);
+}
