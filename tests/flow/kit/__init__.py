@@ -8,5 +8,7 @@
     broker     a real Kafka, read back by kcat
     mock       librdkafka's mock cluster, for errors that a real broker cannot be made to give
     collector  the program under test
+    cluster    a Kubernetes cluster, fake or real, behind one face
+    controller the other program under test
     case       the test case that ties them together
 """

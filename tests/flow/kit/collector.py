@@ -25,6 +25,7 @@ def configuration(sections):
 
 class Collector:
     """One process; start() waits until it is ready, stop() until it has ended well."""
+    program = PROGRAM
 
     def __init__(self, directory, sections, name="collector"):
         self.dir = directory
@@ -57,7 +58,7 @@ class Collector:
         self.port = None
         with open(self.log, "ab") as log:
             self.log_start = log.tell()
-            self.process = subprocess.Popen([PROGRAM, "--config", self.config, *self.arguments, *arguments], stderr=log,
+            self.process = subprocess.Popen([self.program, "--config", self.config, *self.arguments, *arguments], stderr=log,
                                             env={**os.environ, **self.environment}, **options)
         return self
 
@@ -69,7 +70,7 @@ class Collector:
     def _died(self):
         status = self.process.poll()
         if status is not None:
-            raise AssertionError(f"the collector ended with {status}:\n{self.errors()}")
+            raise AssertionError(f"{os.path.basename(self.program)} ended with {status}:\n{self.errors()}")
 
     def run(self, *arguments, seconds=60):
         """Runs it to its end: (exit status, standard output)."""
