@@ -172,12 +172,12 @@ END_TEST
 START_TEST(TestDaemonSetUpdatesSaveOldHealthyPods)
 {
 	struct sync *sync = placed(20);
+	unsigned seed = 1;
 	char number[16], image[32];
 
 	set_ready(sync, true, 10, ANY);
-	srand(1);
 	for (int i = 0; i < 10; i++) {
-		(void)snprintf(number, sizeof number, "%d", 1 + rand() % 10);
+		(void)snprintf(number, sizeof number, "%d", 1 + rand_r(&seed) % 10);
 		(void)snprintf(image, sizeof image, "image/%d", i);
 		set_unavailable(sync, number);
 		sync_change_image(sync, image);
