@@ -82,8 +82,8 @@ static int64_t now(void)
 
 static void make_key(char key[KEY_BYTES], const struct kube_meta *set)
 {
-	(void)snprintf(
-	    key, KEY_BYTES, "%s/%s", set->namespace_name, set->name); /* the store keeps no longer ones */
+	(void)snprintf(key, KEY_BYTES, "%s/%s", set->namespace_name,
+	    set->name); /* the API bounds both; a longer one would be cut and not found */
 }
 
 static struct seat *find_seat(const struct reconcile *reconcile, const char *key)

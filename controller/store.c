@@ -1,15 +1,16 @@
 /* Store.  What the API server has, as pruned records, one shelf a kind.
  *
- *   reflector -> on_object, on_deleted, on_list_end -> shelf (hash by "namespace/name") -> hooks (before,
- * after)
- *                                                            -> arrays, sorted when somebody asks
+ *   reflector -> on_object, on_deleted, on_list_end -> shelf (an array in order of namespace and name) ->
+ * hooks (before, after)
+ *
+ * The array is all there is: found by halving, handed out as it stands.  Lists come in just this order, so
+ * that a record is mostly put at the end; a coming or going in between moves pointers, some 40 KiB of them
+ * with 5,000 objects.  So a record costs twelve bytes besides itself, and nothing is ever sorted.
  *
  * A relist is a comparison: each list has a number, each object keeps the number of the last list that named
  * it, and what the whole list did not name is gone when it ends, never before.  Should the nodes shrink by
  * more than a fifth at once, the list is doubted until a consistent one says the same (W2-12).  An object
- * that came back under its name with another UID is two events, an end and a beginning.  Nothing is copied
- * for an event: an update puts its object into the sorted array in place of the old one, and only comings and
- * goings make it be sorted again, when it is next asked for.
+ * that came back under its name with another UID is two events, an end and a beginning.
  *
  * The store owns all objects, lends them, and writes nowhere. */
 #include "config.h"
@@ -23,12 +24,10 @@
 
 #include "common/log.h"
 #include "common/must.h"
-#include "common/table.h"
 
 #define LOG_MODULE "store"
 
 #define SHELF_MAGIC   MAGIC('s', 'h', 'l', 'f')
-#define KEY_BYTES     (63 + 1 + 253 + 1) /* namespace, slash, name */
 #define VERSION_BYTES 32
 #define NODES_DOUBTED 5 /* a list without more than one in five of the nodes is doubted */
 
@@ -41,22 +40,13 @@ _Static_assert(offsetof(struct pod, meta) == 0, "a record begins with its meta")
 _Static_assert(offsetof(struct collector_set, meta) == 0, "a record begins with its meta");
 _Static_assert(offsetof(struct revision, meta) == 0, "a record begins with its meta");
 
-struct item {
-	struct record *record; /* owned */
-	UT_hash_handle hh;
-	size_t place;  /* in the shelf's array, while that is fresh */
-	unsigned list; /* the last one that named it */
-	char key[];    /* "namespace/name", "/name" */
-};
-
 struct shelf {
 	unsigned magic;
 	enum store_kind kind;
 	struct store *store;
-	struct item *items;
-	const struct record **array; /* by namespace, then name; owned */
-	size_t array_room;
-	bool is_fresh; /* the array shows the items as they are */
+	struct record **records; /* by namespace, then name; owned, as they are */
+	unsigned *lists;         /* of each record: the last list that named it */
+	size_t count, room;
 	unsigned list; /* the number of this list or the last */
 	bool is_complete;
 	bool is_doubted; /* the last list was not believed */
@@ -154,94 +144,123 @@ static void tell(struct shelf *shelf, const struct record *before, const struct 
 	}
 }
 
+/* ---- places --------------------------------------------------------------------------------- */
+
+static int compare(const struct record *record, const char *namespace_name, const char *name)
+{
+	int order = strcmp(record->meta.namespace_name, namespace_name);
+
+	return order != 0 ? order : strcmp(record->meta.name, name);
+}
+
+/* Where it is, or would be. */
+static size_t place_of(const struct shelf *shelf, const char *namespace_name, const char *name)
+{
+	size_t low = 0, high = shelf->count;
+
+	if (shelf->count > 0 && compare(shelf->records[shelf->count - 1], namespace_name, name) < 0)
+		return shelf->count; /* as lists come */
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (compare(shelf->records[middle], namespace_name, name) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static bool is_at(const struct shelf *shelf, size_t place, const char *namespace_name, const char *name)
+{
+	return place < shelf->count && compare(shelf->records[place], namespace_name, name) == 0;
+}
+
+static void insert(struct shelf *shelf, size_t place, struct record *record)
+{
+	if (shelf->count == shelf->room) {
+		shelf->room = shelf->room == 0 ? 16 : shelf->room + shelf->room / 2;
+		shelf->records = xrealloc(shelf->records, shelf->room * sizeof shelf->records[0]);
+		shelf->lists = xrealloc(shelf->lists, shelf->room * sizeof shelf->lists[0]);
+	}
+	memmove(&shelf->records[place + 1], &shelf->records[place],
+	    (shelf->count - place) * sizeof shelf->records[0]);
+	memmove(
+	    &shelf->lists[place + 1], &shelf->lists[place], (shelf->count - place) * sizeof shelf->lists[0]);
+	shelf->records[place] = record;
+	shelf->lists[place] = shelf->list;
+	shelf->count++;
+}
+
+static struct record *take_out(struct shelf *shelf, size_t place)
+{
+	struct record *record = shelf->records[place];
+	size_t behind = --shelf->count - place;
+
+	memmove(&shelf->records[place], &shelf->records[place + 1], behind * sizeof shelf->records[0]);
+	memmove(&shelf->lists[place], &shelf->lists[place + 1], behind * sizeof shelf->lists[0]);
+	return record;
+}
+
 /* ---- one object ----------------------------------------------------------------------------- */
 
-/* False if it is longer than any valid one. */
-static bool make_key(char key[KEY_BYTES], const char *namespace_name, const char *name)
+static void drop(struct shelf *shelf, size_t place, const struct record *after)
 {
-	int len = snprintf(key, KEY_BYTES, "%s/%s", namespace_name, name);
+	struct record *before = take_out(shelf, place);
 
-	return len > 0 && len < KEY_BYTES;
+	tell(shelf, before, after);
+	free_record(shelf->kind, before);
 }
 
-static struct item *find(const struct shelf *shelf, const char *namespace_name, const char *name)
+static void change(struct shelf *shelf, size_t place, struct record *record)
 {
-	struct item *item = NULL;
-	char key[KEY_BYTES];
+	struct record *before = shelf->records[place];
 
-	if (make_key(key, namespace_name, name))
-		HASH_FIND_STR(shelf->items, key, item);
-	return item;
-}
-
-static void drop(struct shelf *shelf, struct item *item, const struct record *after)
-{
-	HASH_DEL(shelf->items, item);
-	shelf->is_fresh = false;
-	tell(shelf, item->record, after);
-	free_record(shelf->kind, item->record);
-	free(item);
-}
-
-static void add(struct shelf *shelf, const char *key, struct record *record)
-{
-	size_t len = strlen(key);
-	struct item *item = xcalloc(1, sizeof *item + len + 1);
-
-	memcpy(item->key, key, len + 1);
-	item->record = record;
-	item->list = shelf->list;
-	HASH_ADD_KEYPTR(hh, shelf->items, item->key, len, item);
-	shelf->is_fresh = false;
-	tell(shelf, NULL, record);
-}
-
-static void change(struct shelf *shelf, struct item *item, struct record *record)
-{
-	struct record *before = item->record;
-
-	item->list = shelf->list;
+	shelf->lists[place] = shelf->list;
 	if (strcmp(before->meta.resource_version, record->meta.resource_version) == 0) { /* N-1 */
 		free_record(shelf->kind, record);
 		return;
 	}
-	item->record = record;
-	if (shelf->is_fresh)
-		shelf->array[item->place] = record;
+	shelf->records[place] = record;
 	tell(shelf, before, record);
 	free_record(shelf->kind, before);
+}
+
+/* Takes record. */
+static void keep(struct shelf *shelf, struct record *record)
+{
+	const struct kube_meta *meta = &record->meta;
+	size_t place = place_of(shelf, meta->namespace_name, meta->name);
+	bool is_known = is_at(shelf, place, meta->namespace_name, meta->name);
+
+	if (is_known && strcmp(shelf->records[place]->meta.uid, meta->uid) != 0) {
+		drop(shelf, place, NULL);
+		is_known = false;
+	}
+	if (!is_kept(shelf->kind, record)) {
+		if (is_known)
+			drop(
+			    shelf, place, record); /* somebody else's from now on: whose it was has to know */
+		free_record(shelf->kind, record);
+	} else if (is_known) {
+		change(shelf, place, record);
+	} else {
+		insert(shelf, place, record);
+		tell(shelf, NULL, record);
+	}
 }
 
 static bool on_object(void *arg, const struct cJSON *object)
 {
 	struct shelf *shelf = shelf_of(arg);
 	struct record *record = NULL;
-	struct item *item;
 	struct err err = {.code = 0};
-	char key[KEY_BYTES];
 
 	if (read_record(shelf->kind, &record, object, &err) != 0) {
 		log_warn("cannot read an object", "error=%s", log_quote(err.text));
 		return false;
 	}
-	if (!make_key(key, record->meta.namespace_name, record->meta.name)) {
-		free_record(shelf->kind, record);
-		return false;
-	}
-	HASH_FIND_STR(shelf->items, key, item);
-	if (item != NULL && strcmp(item->record->meta.uid, record->meta.uid) != 0) {
-		drop(shelf, item, NULL);
-		item = NULL;
-	}
-	if (!is_kept(shelf->kind, record)) {
-		if (item != NULL)
-			drop(shelf, item, record); /* somebody else's from now on: whose it was has to know */
-		free_record(shelf->kind, record);
-	} else if (item != NULL) {
-		change(shelf, item, record);
-	} else {
-		add(shelf, key, record);
-	}
+	keep(shelf, record);
 	return true;
 }
 
@@ -249,16 +268,16 @@ static void on_deleted(void *arg, const struct cJSON *object)
 {
 	struct shelf *shelf = shelf_of(arg);
 	struct kube_meta meta;
-	struct item *item;
 	struct err err = {.code = 0};
+	size_t place;
 
 	if (kube_meta_read(&meta, object, &err) != 0) {
 		log_warn("cannot read a deleted object", "error=%s", log_quote(err.text));
 		return;
 	}
-	item = find(shelf, meta.namespace_name, meta.name);
-	if (item != NULL)
-		drop(shelf, item, NULL);
+	place = place_of(shelf, meta.namespace_name, meta.name);
+	if (is_at(shelf, place, meta.namespace_name, meta.name))
+		drop(shelf, place, NULL);
 	kube_meta_release(&meta);
 }
 
@@ -266,20 +285,37 @@ static void on_deleted(void *arg, const struct cJSON *object)
 
 static void on_list_begin(void *arg)
 {
-	struct shelf *shelf = shelf_of(arg);
-
-	shelf->list++;
+	shelf_of(arg)->list++;
 }
 
-static bool is_credible(const struct shelf *shelf, bool is_consistent)
+static size_t count_missing(const struct shelf *shelf)
 {
-	size_t count = HASH_COUNT(shelf->items), missing = 0;
+	size_t missing = 0;
 
-	if (shelf->kind != STORE_NODES || (shelf->is_doubted && is_consistent))
-		return true;
-	for (const struct item *item = shelf->items; item != NULL; item = item->hh.next)
-		missing += item->list != shelf->list;
-	return missing * NODES_DOUBTED <= count;
+	for (size_t i = 0; i < shelf->count; i++)
+		missing += shelf->lists[i] != shelf->list;
+	return missing;
+}
+
+static void drop_missing(struct shelf *shelf, size_t missing)
+{
+	struct record **gone = xcalloc(missing + 1, sizeof gone[0]);
+	size_t gone_count = 0, kept = 0;
+
+	for (size_t i = 0; i < shelf->count; i++) {
+		if (shelf->lists[i] != shelf->list) {
+			gone[gone_count++] = shelf->records[i];
+			continue;
+		}
+		shelf->lists[kept] = shelf->lists[i];
+		shelf->records[kept++] = shelf->records[i];
+	}
+	shelf->count = kept; /* all are out before the first is told of */
+	for (size_t i = 0; i < gone_count; i++) {
+		tell(shelf, gone[i], NULL);
+		free_record(shelf->kind, gone[i]);
+	}
+	free(gone);
 }
 
 static void tell_synced(struct store *store)
@@ -293,19 +329,18 @@ static void tell_synced(struct store *store)
 static bool on_list_end(void *arg, bool is_consistent)
 {
 	struct shelf *shelf = shelf_of(arg);
-	struct item *item, *next;
+	size_t missing = count_missing(shelf);
 
-	if (!is_credible(shelf, is_consistent)) {
+	if (shelf->kind == STORE_NODES && missing * NODES_DOUBTED > shelf->count &&
+	    !(shelf->is_doubted && is_consistent)) {
 		shelf->is_doubted = true;
-		log_warn("a list lacks more than a fifth of the nodes: asking again", "known=%u",
-		    HASH_COUNT(shelf->items));
+		log_warn("a list lacks more than a fifth of the nodes: asking again", "known=%zu missing=%zu",
+		    shelf->count, missing);
 		return false;
 	}
 	shelf->is_doubted = false;
-	HASH_ITER (hh, shelf->items, item, next) {
-		if (item->list != shelf->list)
-			drop(shelf, item, NULL);
-	}
+	if (missing > 0)
+		drop_missing(shelf, missing);
 	shelf->is_complete = true;
 	tell_synced(shelf->store);
 	return true;
@@ -356,15 +391,16 @@ const char *store_version(const struct store *store, enum store_kind kind)
 
 size_t store_count(const struct store *store, enum store_kind kind)
 {
-	return HASH_COUNT(store->shelves[kind].items);
+	return store->shelves[kind].count;
 }
 
 static const struct record *record_of(
     const struct store *store, enum store_kind kind, const char *namespace_name, const char *name)
 {
-	const struct item *item = find(&store->shelves[kind], namespace_name, name);
+	const struct shelf *shelf = &store->shelves[kind];
+	size_t place = place_of(shelf, namespace_name, name);
 
-	return item != NULL ? item->record : NULL;
+	return is_at(shelf, place, namespace_name, name) ? shelf->records[place] : NULL;
 }
 
 const struct node *store_node(const struct store *store, const char *name)
@@ -384,42 +420,15 @@ const struct pod *store_pod(const struct store *store, const char *namespace_nam
 
 /* ---- arrays --------------------------------------------------------------------------------- */
 
-static int compare_items(const struct item *a, const struct item *b)
+/* The first place behind a namespace. */
+static size_t end_of_namespace(const struct shelf *shelf, const char *namespace_name)
 {
-	int order = strcmp(a->record->meta.namespace_name, b->record->meta.namespace_name);
-
-	return order != 0 ? order : strcmp(a->record->meta.name, b->record->meta.name);
-}
-
-static void freshen(struct shelf *shelf)
-{
-	size_t count = HASH_COUNT(shelf->items), place = 0;
-
-	if (shelf->is_fresh)
-		return;
-	if (count > shelf->array_room) {
-		shelf->array_room = count + count / 4;
-		free(shelf->array);
-		shelf->array = xcalloc(shelf->array_room, sizeof shelf->array[0]);
-	}
-	HASH_SORT(shelf->items, compare_items); /* a merge sort over a list that is nearly in order */
-	for (struct item *item = shelf->items; item != NULL; item = item->hh.next) {
-		item->place = place;
-		shelf->array[place++] = item->record;
-	}
-	shelf->is_fresh = true;
-}
-
-/* The first place whose namespace is not before (or, with `after`, is behind) this one. */
-static size_t border(const struct shelf *shelf, const char *namespace_name, bool after)
-{
-	size_t low = 0, high = HASH_COUNT(shelf->items);
+	size_t low = 0, high = shelf->count;
 
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
-		int order = strcmp(shelf->array[middle]->meta.namespace_name, namespace_name);
 
-		if (order < 0 || (after && order == 0))
+		if (strcmp(shelf->records[middle]->meta.namespace_name, namespace_name) <= 0)
 			low = middle + 1;
 		else
 			high = middle;
@@ -428,18 +437,14 @@ static size_t border(const struct shelf *shelf, const char *namespace_name, bool
 }
 
 static const struct record *const *array_of(
-    struct store *store, enum store_kind kind, const char *namespace_name, size_t *ret_count)
+    const struct store *store, enum store_kind kind, const char *namespace_name, size_t *ret_count)
 {
-	struct shelf *shelf = &store->shelves[kind];
-	size_t first = 0, end = HASH_COUNT(shelf->items);
+	const struct shelf *shelf = &store->shelves[kind];
+	size_t first = namespace_name != NULL ? place_of(shelf, namespace_name, "") : 0;
+	size_t end = namespace_name != NULL ? end_of_namespace(shelf, namespace_name) : shelf->count;
 
-	freshen(shelf);
-	if (namespace_name != NULL) {
-		first = border(shelf, namespace_name, false);
-		end = border(shelf, namespace_name, true);
-	}
 	*ret_count = end - first;
-	return shelf->array + first;
+	return shelf->count > 0 ? (const struct record *const *)shelf->records + first : NULL;
 }
 
 const struct node *const *store_nodes(struct store *store, size_t *ret_count)
@@ -479,19 +484,15 @@ struct store *store_new(const struct store_hooks *hooks, void *arg)
 
 void store_free(struct store *store)
 {
-	struct item *item, *next;
-
 	if (store == NULL)
 		return;
 	for (size_t i = 0; i < STORE_KINDS; i++) {
 		struct shelf *shelf = &store->shelves[i];
 
-		HASH_ITER (hh, shelf->items, item, next) {
-			HASH_DEL(shelf->items, item);
-			free_record(shelf->kind, item->record);
-			free(item);
-		}
-		free(shelf->array);
+		for (size_t j = 0; j < shelf->count; j++)
+			free_record(shelf->kind, shelf->records[j]);
+		free(shelf->records);
+		free(shelf->lists);
 	}
 	free(store);
 }

@@ -18,7 +18,7 @@ enum store_kind { STORE_NODES, STORE_PODS, STORE_SETS, STORE_REVISIONS, STORE_KI
 struct store;
 
 /* What changed: before and after (NULL: was not there, is gone).  Both lent; `before` is freed when the call returns, and so is an `after` that is not kept
- * (a pod that somebody else controls from now on).  A hook may ask the store anything but the array of its own kind. */
+ * (a pod that somebody else controls from now on). */
 struct store_hooks {
 	void (*on_node)(void *arg, const struct node *before, const struct node *after);
 	void (*on_pod)(void *arg, const struct pod *before, const struct pod *after);

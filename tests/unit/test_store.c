@@ -331,7 +331,7 @@ START_TEST(arrays_are_sorted_and_cut_by_namespace)
 }
 END_TEST
 
-START_TEST(an_update_shows_in_the_array_without_sorting)
+START_TEST(an_update_shows_in_the_array)
 {
 	struct store *store = open_store();
 	const struct node *const *nodes;
@@ -358,4 +358,4 @@ UNIT_MAIN("store", an_object_comes_changes_and_goes, the_same_version_is_no_even
     pods_of_others_are_not_kept, a_pod_that_changes_hands_is_told_and_let_go,
     an_unreadable_object_changes_nothing, all_four_lists_make_it_synced_once,
     the_version_is_the_last_that_was_reached, arrays_are_sorted_and_cut_by_namespace,
-    an_update_shows_in_the_array_without_sorting)
+    an_update_shows_in_the_array)
