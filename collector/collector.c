@@ -63,6 +63,7 @@ struct collector {
 	uint64_t deadline_ms;
 	uint64_t acked_bytes;    /* --once: as of the last progress */
 	uint64_t progress_ms;
+	bool has_told_lock, has_told_port; /* what is tried again and again is complained about once */
 	bool read_all;           /* --once: everything was read; now it is only waited for */
 };
 
@@ -367,9 +368,12 @@ static void on_standby(uv_timer_t *timer)
 	bool held = false;
 
 	if (lock_try(&collector->lock, collector->conf->collector.state_dir, &held, &err) != 0) {
-		log_warn("cannot try the lock", "error=%s", log_quote(err.text));
+		if (!collector->has_told_lock)
+			log_warn("cannot try the lock, trying again", "error=%s", log_quote(err.text));
+		collector->has_told_lock = true;
 		return;
 	}
+	collector->has_told_lock = false;
 	if (!held)
 		return;
 	uv_timer_stop(timer);
@@ -413,7 +417,9 @@ static void listen_now(struct collector *collector)
 	if (status == 0) {
 		log_info("listening", "address=%s port=%u", log_quote(listen), admin_port(collector->admin));
 	} else if (status == -EADDRINUSE) {
-		log_warn("port is busy, trying again", "address=%s", log_quote(listen));
+		if (!collector->has_told_port)
+			log_warn("port is busy, trying again", "address=%s", log_quote(listen));
+		collector->has_told_port = true;
 		uv_timer_start(&collector->listen_retry, on_listen_retry, LISTEN_RETRY_MS, 0);
 	} else {
 		fprintf(stderr, "drave-collector: %s\n", err.text);

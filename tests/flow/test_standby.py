@@ -3,9 +3,11 @@
 
 import json
 import os
+import time
 import unittest
 
 from kit import case
+from kit.load import Load
 from kit.wait import until
 
 
@@ -45,6 +47,32 @@ class StandbyTest(case.FlowCase):
         self.first.stop()
         self.takes_over(second)
 
+    def test_is_ready_while_it_stands_by_and_says_so(self):
+        second = self.second()
+        self.assertTrue(second.is_ready())
+        self.assertEqual(second.metric("drave_standby"), 1)
+        self.assertEqual(self.first.metric("drave_standby"), 0)
+        self.first.stop()
+        self.takes_over(second)
+
+    def test_rollout_without_a_gap_or_a_second_reader(self):
+        """Surge after surge under load: TERM to the one that reads, the next takes over, kubelet rotates and compresses all the while."""
+        load = Load(self.dir, seed=2, pods=4, rate=1500, size=300, rotate_bytes=300_000, max_files=1000)
+        reader = self.first
+        with load:
+            for number in range(5):
+                surge = self.collector({"main": self.end}, f"surge-{number}", start=False)
+                surge.start()
+                self.assertEqual(surge.status()["state"], "standby")
+                self.assertTrue(self.holds_no_log(surge))
+                reader.stop()
+                until(lambda: surge.status()["state"] == "running", "taken over")
+                before = self.end.number
+                until(lambda: self.end.number > before + 3, "delivering")
+                reader = surge
+        self.assertEqual(reader.metric("drave_input_lost_segments_total"), 0)
+        self.finish(self.end, self.witness, {**self.node.written, **load.written}, reader)
+
     def test_takes_over_after_kill(self):
         second = self.second()
         self.first.kill()
@@ -58,7 +86,10 @@ class StandbyTest(case.FlowCase):
         second = self.collector({"main": self.end}, "second", start=False, collector={"listen": f"127.0.0.1:{self.first.find_port()}"})
         second.spawn()
         until(lambda: "port is busy" in second.errors(), "it says why it waits")
+        until(lambda: second.errors().count("standing by") == 1, "it stands by meanwhile")
+        time.sleep(2.5)  # more than two tries
         self.assertTrue(second.is_running)
+        self.assertEqual(second.errors().count("port is busy"), 1)
         self.first.stop()
         second.port = self.first.port
         until(second.is_ready, lambda: f"ready\n{second.errors()}")

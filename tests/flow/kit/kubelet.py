@@ -34,8 +34,8 @@ class Kubelet:
         self.rotation_clock = int(time.time())
         self.pods = []
         self.containers = []
-        os.makedirs(self.pods_dir)
-        os.makedirs(self.docker_dir)
+        os.makedirs(self.pods_dir, exist_ok=True)  # a load may write beside another
+        os.makedirs(self.docker_dir, exist_ok=True)
 
     def pod(self, name="web-1", namespace="shop"):
         pod = Pod(self, namespace, name, str(uuid.UUID(int=self.random.getrandbits(128), version=4)))
