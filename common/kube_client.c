@@ -11,6 +11,7 @@
 
 #include <cjson/cJSON.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -164,8 +165,10 @@ static void on_http_end(void *arg, const struct http_answer *answer)
 	struct kube_answer result = {.status = answer->status, .retry_after_ms = answer->retry_after_ms};
 	bool is_ok = answer->status >= 200 && answer->status < 300;
 	cJSON *status = NULL;
+	char plain[64];
 
 	request->http = NULL;
+	(void)snprintf(plain, sizeof plain, "the server answered %d and gave no reason", answer->status);
 	if (answer->status == 401 && repeat(request))
 		return;
 	if (!is_ok && answer->body != NULL && answer->body_len <= STATUS_BYTES)
@@ -173,7 +176,7 @@ static void on_http_end(void *arg, const struct http_answer *answer)
 	result.reason = text_of(status, "reason");
 	result.message = answer->status == 0 ? answer->error : text_of(status, "message");
 	if (result.message == NULL || result.message[0] == '\0')
-		result.message = is_ok ? "fine" : "the server gave no reason";
+		result.message = is_ok ? "fine" : plain;
 	result.result = kube_judge(answer->status, result.reason);
 	result.unknown =
 	    is_write(request) && (answer->status == 0 ? answer->connected : answer->status >= 500);

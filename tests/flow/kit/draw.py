@@ -107,8 +107,6 @@ class Draw:
         container = {"name": "main", "image": self.image()}
         if self.chance(0.5):
             container["env"] = [{"name": "NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}]
-        if self.chance(0.3):
-            container["ports"] = [{"containerPort": 9818}]
         spec = {"containers": [container], "terminationGracePeriodSeconds": self.pick((0, 1, 2))}
         if self.chance(0.3):
             spec["nodeSelector"] = {"disk": self.pick(DISKS)}
@@ -118,6 +116,8 @@ class Draw:
             spec["tolerations"] = [self.toleration() for _ in range(self.random.randint(1, 3))]
         if self.chance(0.2):
             spec["hostNetwork"] = True
+        elif self.chance(0.3):      # on the node's network, two pods of one port would not fit on one node
+            container["ports"] = [{"containerPort": 9818}]
         if self.chance(0.3):
             spec["priorityClassName"] = "system-node-critical"
         if self.chance(0.3):
