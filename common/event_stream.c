@@ -16,6 +16,20 @@
 #define REST_BYTES 65536 /* of a list without its items */
 #define KEY_BYTES  16
 
+/* One JSON value and nothing behind it; NULL if it is anything else. */
+static cJSON *parse_whole(const char *text, size_t len)
+{
+	const char *end = NULL;
+	cJSON *tree = cJSON_ParseWithLengthOpts(text, len, &end, false);
+
+	while (tree != NULL && end < text + len && strchr(" \t\r\n", *end) != NULL && *end != '\0')
+		end++;
+	if (tree == NULL || end == text + len)
+		return tree;
+	cJSON_Delete(tree);
+	return NULL;
+}
+
 /* ---- watches ------------------------------------------------------------------------------------------- */
 
 struct event_stream {
@@ -74,7 +88,7 @@ static int take_line(struct event_stream *stream, const char *line, size_t len, 
 		len--;
 	if (len == 0)
 		return 0;
-	event = cJSON_ParseWithLength(line, len);
+	event = parse_whole(line, len);
 	object = cJSON_GetObjectItemCaseSensitive(event, "object");
 	if (!find_type(event, &type) || !cJSON_IsObject(object))
 		ret = err_set(err, -EBADMSG, "the watch sent something that is no event");
@@ -111,8 +125,8 @@ int event_stream_feed(struct event_stream *stream, const char *bytes, size_t len
 
 /* ---- lists --------------------------------------------------------------------------------------------- */
 
-/* Where the scanner stands.  BETWEEN and IN_ITEM are inside of `items`. */
-enum place { OUTSIDE, BETWEEN, IN_ITEM };
+/* Where the scanner stands.  All but OUTSIDE are inside of `items`. */
+enum place { OUTSIDE, BEFORE_FIRST, AFTER_ITEM, AFTER_COMMA, IN_ITEM };
 
 struct list_stream {
 	bool (*on_item)(void *arg, const cJSON *item);
@@ -121,7 +135,7 @@ struct list_stream {
 	struct buf item;
 	enum place place;
 	unsigned depth;
-	bool in_string, is_escaped, is_complete;
+	bool in_string, is_escaped, is_complete, has_items;
 	char key[KEY_BYTES]; /* the last string at depth 1, cut */
 	size_t key_len;
 	cJSON *document;
@@ -198,7 +212,7 @@ static int refuse(struct err *err)
 
 static int end_item(struct list_stream *stream, struct err *err)
 {
-	cJSON *item = cJSON_ParseWithLength(stream->item.data, stream->item.len);
+	cJSON *item = parse_whole(stream->item.data, stream->item.len);
 	int ret = 0;
 
 	if (!cJSON_IsObject(item))
@@ -207,20 +221,24 @@ static int end_item(struct list_stream *stream, struct err *err)
 		ret = err_set(err, -ECANCELED, "the list was ended");
 	cJSON_Delete(item);
 	buf_clear(&stream->item);
-	stream->place = BETWEEN;
+	stream->place = AFTER_ITEM;
 	return ret;
 }
 
 static int take_between(struct list_stream *stream, char c, struct err *err)
 {
-	if (is_space(c) || c == ',')
+	if (is_space(c))
 		return 0;
-	if (c == '{') {
+	if (c == ',' && stream->place == AFTER_ITEM) {
+		stream->place = AFTER_COMMA;
+		return 0;
+	}
+	if (c == '{' && stream->place != AFTER_ITEM) {
 		stream->place = IN_ITEM;
 		(void)scan(stream, c);
-		return buf_add(&stream->item, &c, 1) ? 0 : -EFBIG;
+		return buf_add(&stream->item, &c, 1) ? 0 : refuse(err);
 	}
-	if (c != ']')
+	if (c != ']' || stream->place == AFTER_COMMA)
 		return refuse(err);
 	stream->place = OUTSIDE;
 	(void)scan(stream, c);
@@ -239,8 +257,12 @@ static int take_outside(struct list_stream *stream, char c, struct err *err)
 	if (!scan(stream, c) || !buf_add(&stream->rest, &c, 1))
 		return refuse(err);
 	stream->is_complete = stream->depth == 0;
-	if (begins_items)
-		stream->place = BETWEEN;
+	if (!begins_items)
+		return 0;
+	if (stream->has_items)
+		return refuse(err); /* which of the two would be meant? */
+	stream->has_items = true;
+	stream->place = BEFORE_FIRST;
 	return 0;
 }
 
@@ -281,10 +303,10 @@ int list_stream_feed(struct list_stream *stream, const char *bytes, size_t len, 
 		taken = 1;
 		if (stream->place == IN_ITEM)
 			ret = take_in_item(stream, bytes, len, &taken, err);
-		else if (stream->place == BETWEEN)
-			ret = take_between(stream, *bytes, err);
-		else
+		else if (stream->place == OUTSIDE)
 			ret = take_outside(stream, *bytes, err);
+		else
+			ret = take_between(stream, *bytes, err);
 		bytes += taken;
 		len -= taken;
 	}
@@ -294,18 +316,24 @@ int list_stream_feed(struct list_stream *stream, const char *bytes, size_t len, 
 int list_stream_end(
     struct list_stream *stream, const char **ret_version, const char **ret_continue, struct err *err)
 {
-	const cJSON *metadata, *version, *more;
+	const cJSON *metadata, *version, *more, *items;
 
 	if (!stream->is_complete)
 		return err_set(err, -EBADMSG, "the list was cut");
 	cJSON_Delete(stream->document);
-	stream->document = cJSON_ParseWithLength(stream->rest.data, stream->rest.len);
+	stream->document = parse_whole(stream->rest.data, stream->rest.len);
+	items = cJSON_GetObjectItemCaseSensitive(stream->document, "items");
+	if (stream->has_items ? !cJSON_IsArray(items)
+			      : !cJSON_IsNull(items)) /* a single object is no empty list */
+		return refuse(err);
 	metadata = cJSON_GetObjectItemCaseSensitive(stream->document, "metadata");
 	version = cJSON_GetObjectItemCaseSensitive(metadata, "resourceVersion");
 	more = cJSON_GetObjectItemCaseSensitive(metadata, "continue");
 	if (!cJSON_IsString(version) || version->valuestring[0] == '\0')
 		return err_set(err, -EBADMSG, "the list has no resourceVersion");
+	if (more != NULL && !cJSON_IsString(more))
+		return err_set(err, -EBADMSG, "the list's continue is no text");
 	*ret_version = version->valuestring;
-	*ret_continue = cJSON_IsString(more) ? more->valuestring : "";
+	*ret_continue = more != NULL ? more->valuestring : "";
 	return 0;
 }
