@@ -78,6 +78,7 @@ class Admission:
             raise invalid(resource, new["metadata"]["name"], ("spec.leaseTransitions", "Invalid value: must be greater than or equal to 0"))
 
     def _customresourcedefinitions(self, resource, new, old):
+        self.store.kinds.define(new)
         names = new["spec"]["names"]
         new["status"] = {"acceptedNames": names, "storedVersions": [v["name"] for v in new["spec"]["versions"] if v.get("storage")],
                          "conditions": [{"type": type_, "status": "True", "reason": reason, "message": "",

@@ -36,6 +36,7 @@ REAL = os.path.join(ROOT, "tests/real/kubernetes/control-plane.sh")
 CACHE = os.path.join(os.environ.get("DRAVE_REAL_CACHE", os.path.expanduser("~/.cache/drave-real")), "kubernetes")
 KUBECTL_MINOR = 28      # older ones do not know what we use
 API = "drave.dev/v1alpha1"
+SYSTEM = "drave-system"
 PLACES = {
     "namespaces": "/api/v1", "nodes": "/api/v1", "pods": "/api/v1", "events": "/api/v1", "serviceaccounts": "/api/v1", "configmaps": "/api/v1",
     "resourcequotas": "/api/v1",
@@ -177,7 +178,7 @@ class Cluster:
 
     def apply(self, *documents, **more):
         """By kubectl apply, as people do."""
-        return self.kubectl("apply", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "List", "items": list(documents)}), **more)
+        return self.kubectl("apply", "-f", "-", input="\n---\n".join(map(json.dumps, documents)), **more)
 
     # ---- nodes ---------------------------------------------------------------------------------------
 
@@ -268,6 +269,18 @@ class Cluster:
         with open(path, "w") as file:
             json.dump(document, file)
 
+    # ---- what deploy/ ships --------------------------------------------------------------------------
+
+    def install_definition(self):
+        """CollectorSet, from deploy/crd."""
+        self.kubectl("apply", "-k", os.path.join(ROOT, "deploy/crd"))
+        until(lambda: self.call("GET", path_of("collectorsets"))[0] == 200, "the resource served")
+
+    def install_rights(self):
+        """Namespace and account of the controller, from deploy/base/controller; the path of its kubeconfig.  They stay when a test ends."""
+        self.kubectl("apply", "-k", os.path.join(ROOT, "deploy/base/controller"))
+        return self.identity(SYSTEM, "drave-controller")
+
     # ---- outages, on either --------------------------------------------------------------------------
 
     def down(self):
@@ -287,25 +300,27 @@ class Cluster:
     # ---- between tests -------------------------------------------------------------------------------
 
     def clear(self):
-        """No nodes, no sets, no namespaces but those of the beginning."""
+        """No nodes, no sets, no namespaces but those of the beginning and the controller's own, empty."""
         self._end_all("collectorsets")
         for item in self.list("namespaces"):
-            if not re.fullmatch(r"default|kube-.*", item["metadata"]["name"]):
+            if not re.fullmatch(rf"default|kube-.*|{SYSTEM}", item["metadata"]["name"]):
                 self.delete("namespaces", item["metadata"]["name"])
         self._end_all("pods", gracePeriodSeconds=0)
+        for resource in ("controllerrevisions", "leases"):
+            self._end_all(resource, SYSTEM)
         for node in self.list("nodes"):
             self.delete("nodes", node["metadata"]["name"])
         until(lambda: not self._all("pods") and not self.list("nodes"), "an empty cluster")
 
-    def _end_all(self, resource, **options):
-        for item in self._all(resource):
+    def _end_all(self, resource, namespace=None, **options):
+        for item in self._all(resource, namespace):
             meta = item["metadata"]
             if meta.get("finalizers"):
                 self.call("PATCH", path_of(resource, meta["namespace"], meta["name"]), {"metadata": {"finalizers": None}}, PATCHES["merge"])
             self.delete(resource, meta["name"], meta["namespace"], **options)
 
-    def _all(self, resource):
-        code, document = self.call("GET", path_of(resource))
+    def _all(self, resource, namespace=None):
+        code, document = self.call("GET", path_of(resource, namespace))
         return document["items"] if code == 200 else []
 
 
