@@ -74,9 +74,13 @@ bool kube_list(const cJSON *object, const char *key, const cJSON **ret_array, st
 
 /* ---- labels -------------------------------------------------------------------------------------------- */
 
+/* By key; of the same key the earlier one first, which lies lower in the memory that they share. */
 static int compare_labels(const void *a, const void *b)
 {
-	return strcmp(((const struct kube_label *)a)->key, ((const struct kube_label *)b)->key);
+	const struct kube_label *left = a, *right = b;
+	int order = strcmp(left->key, right->key);
+
+	return order != 0 ? order : (left->key > right->key) - (left->key < right->key);
 }
 
 /* How many, and the bytes of their texts; false unless all are strings. */

@@ -57,8 +57,8 @@ static int read_share(
 	return 0;
 }
 
-/* V-6.  Where only maxSurge is given, and is not zero, maxUnavailable defaults to 0: upstream's default of 1
- * would make every such spec a wrong one. */
+/* V-6, which says nothing about OnDelete.  Where only maxSurge is given, and is not zero, maxUnavailable
+ * defaults to 0: upstream's default of 1 would make every such spec a wrong one. */
 static int read_rolling_update(struct collector_set *set, const cJSON *strategy, struct err *err)
 {
 	const cJSON *rolling;
@@ -94,7 +94,8 @@ static int read_strategy(struct collector_set *set, const cJSON *spec, struct er
 	else
 		return err_set(
 		    err, -EINVAL, "updateStrategy.type '%.40s' is neither RollingUpdate nor OnDelete", type);
-	return read_rolling_update(set, strategy, err);
+	set->max_unavailable = (struct share){.number = 1};
+	return set->strategy == ROLLING_UPDATE ? read_rolling_update(set, strategy, err) : 0;
 }
 
 static int read_numbers(struct collector_set *set, const cJSON *spec, struct err *err)

@@ -36,20 +36,20 @@ static const cJSON *child(const cJSON *object, const char *key)
 	return cJSON_GetObjectItemCaseSensitive(object, key);
 }
 
-/* The name in a matchField `metadata.name In [NAME]`, or NULL. */
-static const char *name_of_field(const cJSON *requirement)
+static bool text_is(const cJSON *item, const char *wanted)
 {
-	const cJSON *key = child(requirement, "key"), *operator_ = child(requirement, "operator"),
-		    *values = child(requirement, "values");
+	return cJSON_IsString(item) && strcmp(item->valuestring, wanted) == 0;
+}
 
-	if (!cJSON_IsString(key) || strcmp(key->valuestring, "metadata.name") != 0 ||
-	    !cJSON_IsString(operator_) || strcmp(operator_->valuestring, "In") != 0 ||
-	    cJSON_GetArraySize(values) != 1 || !cJSON_IsString(values->child))
+/* The only value of a list, or NULL. */
+static const char *only_value(const cJSON *values)
+{
+	if (cJSON_GetArraySize(values) != 1 || !cJSON_IsString(values->child))
 		return NULL;
 	return values->child->valuestring;
 }
 
-/* B-3: the first term that has such a field decides. */
+/* B-3: the first matchField `metadata.name In` decides, also where it names several nodes and so none. */
 static const char *affinity_target(const cJSON *spec)
 {
 	const cJSON *required = child(
@@ -59,10 +59,9 @@ static const char *affinity_target(const cJSON *spec)
 	cJSON_ArrayForEach(term, child(required, "nodeSelectorTerms"))
 	    cJSON_ArrayForEach(requirement, child(term, "matchFields"))
 	{
-		const char *name = name_of_field(requirement);
-
-		if (name != NULL)
-			return name;
+		if (text_is(child(requirement, "key"), "metadata.name") &&
+		    text_is(child(requirement, "operator"), "In"))
+			return only_value(child(requirement, "values"));
 	}
 	return NULL;
 }

@@ -183,19 +183,18 @@ void pod_template_canonical(const cJSON *tree, struct buf *out)
 	}
 }
 
-/* The keys in their order already: "$patch" sorts before all that a template has. */
+/* Through a tree, so that "$patch" stands where the sorting of a revision that comes back will put it. */
 void pod_template_data(const struct pod_template *pod_template, struct buf *out)
 {
-	struct buf text;
+	cJSON *tree = cJSON_Duplicate(pod_template->tree, true);
 
-	buf_init(&text, out->limit);
-	pod_template_canonical(pod_template->tree, &text);
-	buf_add_text(out, "{\"spec\":{\"template\":{\"$patch\":\"replace\"");
-	if (text.len > 2)
-		buf_add_text(out, ",");
-	buf_add(out, text.data + 1, text.len - 1);
+	must(tree != NULL);
+	cJSON_DeleteItemFromObjectCaseSensitive(tree, "$patch");
+	must(cJSON_AddStringToObject(tree, "$patch", "replace") != NULL);
+	buf_add_text(out, "{\"spec\":{\"template\":");
+	pod_template_canonical(tree, out);
 	buf_add_text(out, "}}");
-	buf_release(&text);
+	cJSON_Delete(tree);
 }
 
 static uint32_t fnv1a(uint32_t hash, const char *bytes, size_t len)

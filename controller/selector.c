@@ -18,8 +18,9 @@ static const char *const operation_names[] = {"In", "NotIn", "Exists", "DoesNotE
 struct requirement {
 	char *key;
 	enum operation operation;
-	char **values;
+	char **values; /* sorted */
 	size_t value_count;
+	bool is_pair; /* of matchLabels: printed "key=value" */
 };
 
 struct selector {
@@ -87,6 +88,7 @@ static int read_expression(struct selector *selector, const cJSON *expression, s
 static int read_all(struct selector *selector, const cJSON *object, struct err *err)
 {
 	const cJSON *labels, *expressions, *item;
+	struct requirement *requirement;
 	int ret;
 
 	if (!kube_child(object, "matchLabels", &labels, err) ||
@@ -96,7 +98,9 @@ static int read_all(struct selector *selector, const cJSON *object, struct err *
 	{
 		if (!cJSON_IsString(item))
 			return err_set(err, -EINVAL, "the label '%.100s' is not a string", item->string);
-		add_value(add(selector, item->string, OPERATION_IN), item->valuestring);
+		requirement = add(selector, item->string, OPERATION_IN);
+		requirement->is_pair = true;
+		add_value(requirement, item->valuestring);
 	}
 	cJSON_ArrayForEach(item, expressions)
 	{
@@ -105,6 +109,28 @@ static int read_all(struct selector *selector, const cJSON *object, struct err *
 			return ret;
 	}
 	return 0;
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+	return strcmp(((const struct requirement *)a)->key, ((const struct requirement *)b)->key);
+}
+
+static int compare_values(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* The order in which kubectl prints; to matching it is all the same. */
+static void sort(struct selector *selector)
+{
+	if (selector->count > 1)
+		qsort(
+		    selector->requirements, selector->count, sizeof selector->requirements[0], compare_keys);
+	for (size_t i = 0; i < selector->count; i++)
+		if (selector->requirements[i].value_count > 1)
+			qsort(selector->requirements[i].values, selector->requirements[i].value_count,
+			    sizeof selector->requirements[i].values[0], compare_values);
 }
 
 int selector_read(struct selector **ret_selector, const cJSON *object, struct err *err)
@@ -120,6 +146,7 @@ int selector_read(struct selector **ret_selector, const cJSON *object, struct er
 		selector_free(selector);
 		return ret;
 	}
+	sort(selector);
 	*ret_selector = selector;
 	return 0;
 }
@@ -179,7 +206,7 @@ static void add_requirement_text(const struct requirement *requirement, struct b
 		    out, "%s%s", requirement->operation == OPERATION_EXISTS ? "" : "!", requirement->key);
 		return;
 	}
-	if (requirement->operation == OPERATION_IN && requirement->value_count == 1) {
+	if (requirement->is_pair) {
 		buf_printf(out, "%s=%s", requirement->key, requirement->values[0]);
 		return;
 	}
