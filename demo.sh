@@ -15,7 +15,7 @@ processes of their own on loopback. Shows rates, lag and compression meanwhile, 
 ends: written, delivered, lost, duplicated. Ends with 0 if none is missing.
 
 The logs are written by the demo itself, in a temporary tree: several pods, rotation and restarts included. With --logs
-they are those below DIR, which looks like /var/log/pods; they are only read.
+they are those below DIR, which looks like /var/log/pods; they are only read, and nothing is placed.
 END
 }
 
@@ -39,5 +39,5 @@ if [ "${logs+given}" ] && [ ! -d "$logs" ]; then
 	exit 64
 fi
 
-"$root/tools/build" -p build,demo drave-collector bench/gen bench/receiver
+"$root/tools/build" -p build,demo drave-collector drave-controller bench/gen bench/receiver
 exec python3 "$root/demo/demo.py" --build "$root/build" --seconds "$seconds" ${logs+--logs "$logs"}

@@ -5,7 +5,7 @@
  *   DIR/manifest.json                                            what was written, in lines and bytes
  *
  *   gen --dir DIR [--mode static|steady|idle] [--files N] [--bytes B] [--seed S]
- *       [--rate B/s] [--seconds S] [--rotate-bytes B] [--restart-seconds S] [--progress 1]
+ *       [--rate B/s] [--seconds S] [--rotate-bytes B] [--restart-seconds S] [--progress 1] [--first N]
  *
  *   static   --bytes over --files files, then the end.
  *   idle     Ten lines a file, then the end.
@@ -15,6 +15,8 @@
  *            N.log.YYYYMMDD-HHMMSS, a new N.log begun, what exceeds five files deleted.
  *            Every --restart-seconds one container dies and goes on in N+1.log.
  *            --progress says "written LINES BYTES ROTATIONS RESTARTS" twenty times a second.
+ *
+ * --first numbers the containers from N on, so that several generators may write for one receiver.
  *
  * Two in five containers log nginx access lines, two JSON, one Java with stack traces.  Every line carries a
  * marker (bench/marker.h).  Compression of rotated files, long lines and bad input are the flow tests'
@@ -66,6 +68,7 @@ struct options {
 	const char *dir;
 	const char *mode;
 	unsigned files;
+	unsigned first; /* number of the first container */
 	uint64_t bytes;
 	uint64_t seed;
 	double rate;
@@ -504,7 +507,7 @@ static int usage(void)
 {
 	fputs("usage: gen --dir DIR [--mode static|steady|idle] [--files N] [--bytes B] [--seed S] [--rate "
 	      "B/s]\n"
-	      "           [--seconds S] [--rotate-bytes B] [--restart-seconds S] [--progress 1]\n",
+	      "           [--seconds S] [--rotate-bytes B] [--restart-seconds S] [--progress 1] [--first N]\n",
 	    stderr);
 	return 64;
 }
@@ -517,6 +520,8 @@ static bool read_option(struct options *options, const char *key, const char *va
 		options->mode = value;
 	else if (strcmp(key, "--files") == 0)
 		options->files = (unsigned)strtoul(value, NULL, 10);
+	else if (strcmp(key, "--first") == 0)
+		options->first = (unsigned)strtoul(value, NULL, 10);
 	else if (strcmp(key, "--bytes") == 0)
 		options->bytes = strtoull(value, NULL, 10);
 	else if (strcmp(key, "--seed") == 0)
@@ -556,7 +561,7 @@ static struct container *make_tree(const struct options *options, char root[PATH
 	make_dir(dir);
 	free(dir);
 	for (unsigned i = 0; i < options->files; i++)
-		make_container(&containers[i], i, options->seed, root);
+		make_container(&containers[i], options->first + i, options->seed, root);
 	return containers;
 }
 

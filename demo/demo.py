@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The demo behind demo.sh: a node's logs, drave-collector, a Kafka cluster and an HTTP end, all on loopback in a temporary directory.
+"""The demo behind demo.sh: a node's logs, drave-collector, a Kafka cluster and an HTTP end, all on loopback in a temporary directory.  Then placement.py.
 
 What is shown while it runs comes from the collector's own /metrics and /status.  The verdict does not: every written line carries a
 marker, and the two receivers (bench/receiver) know each line that reached them.  Lines of real logs (--logs) carry none; there
@@ -63,9 +63,9 @@ class Receiver(Process):
 class Writer(Process):
     """bench/gen: pods that log, rotate and restart.  It tells what it has written so far."""
 
-    def __init__(self, build, directory, seconds):
-        super().__init__([os.path.join(build, "bench/gen"), "--dir", directory, "--mode", "steady", "--files", str(PODS),
-                          "--rate", str(BYTES_PER_SECOND), "--seconds", str(seconds), "--seed", str(time.time_ns()),
+    def __init__(self, build, directory, seconds, pods=PODS, rate=BYTES_PER_SECOND, first=0):
+        super().__init__([os.path.join(build, "bench/gen"), "--dir", directory, "--mode", "steady", "--files", str(pods), "--first", str(first),
+                          "--rate", str(rate), "--seconds", str(seconds), "--seed", str(time.time_ns()),
                           "--rotate-bytes", str(ROTATE_BYTES), "--restart-seconds", str(seconds / RESTARTS), "--progress", "1"],
                          stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.lines, self.bytes, self.rotations, self.restarts = 0, 0, 0, 0
@@ -92,7 +92,7 @@ class Collector(Process):
 
     CONFIG = """\
 [collector]
-node_name = demo-node
+node_name = {node}
 state_dir = {directory}/state
 listen    = 127.0.0.1:0
 
@@ -114,23 +114,26 @@ url       = http://127.0.0.1:{http_port}/
 record_id = on
 """
 
-    def __init__(self, build, directory, logs, kafka, http):
+    def __init__(self, build, directory, logs, kafka, http, node="demo-node"):
         config = os.path.join(directory, "collector.ini")
-        os.mkdir(os.path.join(directory, "state"))
+        os.makedirs(os.path.join(directory, "state"), exist_ok=True)
         with open(config, "w") as file:
-            file.write(self.CONFIG.format(directory=directory, logs=logs, brokers=kafka.ends["brokers"], http_port=http.ends["http"]))
-        self.log = os.path.join(directory, "collector.log")
+            file.write(self.CONFIG.format(directory=directory, logs=logs, node=node, brokers=kafka.ends["brokers"], http_port=http.ends["http"]))
+        self.log = os.path.join(directory, f"collector-{time.time_ns()}.log")   # each its own: its port stands there
         self.port = None
         with open(self.log, "w") as log:
             super().__init__([os.path.join(build, "drave-collector"), "--config", config, "--log-format", "json"], stderr=log)
 
     def wait_until_ready(self):
         while self.process.poll() is None:
-            self.port = self.port or self._find_port()
-            if self.port and fetch(self.port, "/readyz"):
+            if self.is_ready():
                 return
             time.sleep(0.02)
         raise SystemExit(f"demo: the collector ended with {self.process.returncode}:\n{self.last_words()}")
+
+    def is_ready(self):
+        self.port = self.port or self._find_port()
+        return bool(self.port and fetch(self.port, "/readyz"))
 
     def _find_port(self):
         """It tells in its log which free port it took."""
@@ -365,7 +368,10 @@ def main():
     directory = tempfile.mkdtemp(prefix="drave-demo-")
     children = []
     try:
-        return (found_logs if options.logs else written_logs)(options, directory, children)
+        if options.logs:
+            return found_logs(options, directory, children)
+        from placement import placed_collectors   # which needs the processes above
+        return written_logs(options, directory, children) or placed_collectors(options, directory, children)
     except KeyboardInterrupt:
         print("\nstopped")
         return 130
