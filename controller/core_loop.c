@@ -18,6 +18,7 @@ struct pass { /* of one sync */
 	bool surges;
 	const struct pod **running; /* scratch: of the node at hand, neither ended nor ending */
 	size_t running_count;
+	struct action beyond_the_burst; /* counted, and done by a later sync */
 };
 
 static void create(struct pass *pass, const struct node *node)
@@ -28,11 +29,10 @@ static void create(struct pass *pass, const struct node *node)
 
 static struct action *remove_pod(struct pass *pass, const struct pod *pod, const char *reason)
 {
-	static struct action beyond_the_burst;
 	struct action *action;
 
 	if (pass->deletes++ >= DECISION_BURST)
-		return &beyond_the_burst;
+		return &pass->beyond_the_burst;
 	action = decision_add(pass->decision, ACTION_DELETE_POD);
 	action->pod = pod;
 	action->reason = reason;
