@@ -12,7 +12,9 @@ usage: ./demo.sh [--seconds N] [--logs DIR]
 Installs what is missing from Debian's packages, builds into build/, and for N seconds (20) lets drave-collector follow
 container logs and ship them to two ends at once, a Kafka cluster (librdkafka's mock) and an HTTP receiver, both in
 processes of their own on loopback. Shows rates, lag and compression meanwhile, and at the end counts every line at both
-ends: written, delivered, lost, duplicated. Ends with 0 if none is missing.
+ends: written, delivered, lost, duplicated. Then drave-controller places collectors on the nodes of a cluster whose API
+server is one of the tests' own: a node joins, one is cordoned, the template changes and rolls, one leaves, and every line
+is counted again. Ends with 0 if none is missing.
 
 The logs are written by the demo itself, in a temporary tree: several pods, rotation and restarts included. With --logs
 they are those below DIR, which looks like /var/log/pods; they are only read, and nothing is placed.
