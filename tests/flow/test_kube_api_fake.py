@@ -310,6 +310,14 @@ class PlayersTest(ApiCase):
         until(lambda: self.api.get("pods", "out", self.ns) is None, "the eviction")
         self.assertTrue(cluster.is_alive(self.api.get("pods", "stays", self.ns)))
 
+    def test_labels_ask_for_bad_pods(self):
+        self.api.add_nodes("n1")
+        self.make("pods", pod("fails", {"fake.drave.dev/start": "fail"}))
+        self.make("pods", pod("never", {"fake.drave.dev/start": "never"}))
+        until(lambda: self.api.get("pods", "fails", self.ns)["status"]["phase"] == "Failed", "its failure")
+        until(lambda: self.api.get("pods", "never", self.ns)["status"]["phase"] == "Running", "running")
+        self.assertFalse(is_pod_ready(self.api.get("pods", "never", self.ns)))
+
 
 @cluster.on_both
 class KubectlTest(ApiCase):
@@ -508,14 +516,6 @@ class FaultsTest(ApiCase):
         self.assertEqual(node_of(self.api.get("pods", "p", self.ns)), "n1")
         self.api.remove_node("n1")
         until(lambda: self.api.get("pods", "p", self.ns) is None, "collected")
-
-    def test_labels_ask_for_bad_pods(self):
-        self.api.add_nodes("n1")
-        self.make("pods", pod("fails", {"fake.drave.dev/start": "fail"}))
-        self.make("pods", pod("never", {"fake.drave.dev/start": "never"}))
-        until(lambda: self.api.get("pods", "fails", self.ns)["status"]["phase"] == "Failed", "its failure")
-        until(lambda: self.api.get("pods", "never", self.ns)["status"]["phase"] == "Running", "running")
-        self.assertFalse(is_pod_ready(self.api.get("pods", "never", self.ns)))
 
     def test_without_tls(self):
         plain = cluster.FakeCluster(tls=False)

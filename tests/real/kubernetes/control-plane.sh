@@ -87,6 +87,13 @@ await() { # await URL WHAT: until it answers, at most 60 s
 	echo "$2 does not answer; see $dir/$2.log" >&2; return 1
 }
 
+make_stages() { # kwok's own, where a pod with our label is left to ours
+	awk '{ print } /^  name: pod-ready$/ { ready = 1 } ready && /matchExpressions:/ { ready = 0
+		print "    - {key: \x27.metadata.labels[\"fake.drave.dev/start\"]\x27, operator: DoesNotExist}" }' \
+		"$cache/kwok-stages.yaml" >"$dir/stages.yaml"
+	cat "$here/stages.yaml" >>"$dir/stages.yaml"
+}
+
 start() {
 	dir=$(mkdir -p "$1" && cd "$1" && pwd); port=${2:-6443}; shift; [ $# -gt 0 ] && shift
 	local what=${*:-controller-manager scheduler kwok}
@@ -115,7 +122,8 @@ start() {
 		launch scheduler "$cache/kube-scheduler" --kubeconfig "$dir/scheduler.kubeconfig" --bind-address 127.0.0.1 --secure-port "$((port+4))" --leader-elect=false;;
 	esac
 	case $what in *kwok*)
-		launch kwok "$cache/kwok" --kubeconfig "$dir/kwok.kubeconfig" -c "$cache/kwok-stages.yaml" --manage-all-nodes=false \
+		make_stages
+		launch kwok "$cache/kwok" --kubeconfig "$dir/kwok.kubeconfig" -c "$dir/stages.yaml" --manage-all-nodes=false \
 			--manage-nodes-with-annotation-selector kwok.x-k8s.io/node=fake --server-address "127.0.0.1:$((port+5))" --node-lease-duration-seconds 40;;
 	esac
 	case $what in *controller-manager*) await "https://$address:$port/api/v1/namespaces/default/serviceaccounts/default" controller-manager;; esac
