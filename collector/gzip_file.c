@@ -111,12 +111,14 @@ static void begin_member(struct reading *reading)
 static size_t unpack(struct reading *reading, void *into, size_t len)
 {
 	z_stream *stream = &reading->stream;
+	bool is_starved = false; /* else more may come out, although all that was read has gone in */
 	int answer;
 
 	stream->next_out = into;
 	stream->avail_out = (uInt)len;
 	while (stream->avail_out != 0 && !reading->is_over && reading->error == 0) {
-		refill(reading);
+		if (is_starved || reading->is_between)
+			refill(reading);
 		if (reading->is_over || reading->error != 0)
 			break;
 		begin_member(reading);
@@ -125,6 +127,7 @@ static size_t unpack(struct reading *reading, void *into, size_t len)
 		answer = inflate(stream, Z_NO_FLUSH);
 		must(answer != Z_MEM_ERROR && answer != Z_STREAM_ERROR);
 		reading->is_between = answer == Z_STREAM_END;
+		is_starved = stream->avail_in == 0 && stream->avail_out != 0;
 		if (answer != Z_OK && answer != Z_STREAM_END && answer != Z_BUF_ERROR)
 			reading->error = -EBADMSG;
 	}
