@@ -45,8 +45,7 @@ class KubeApi:
         self.watches = server.Watches(self.store)
         self.pages, self.page_numbers, self.pages_lock = {}, itertools.count(1), threading.Lock()
         self.players = players.Players(self.store, self.settings, runner)
-        self.listener = None
-        self.frozen = None
+        self.listener, self.frozen, self.is_stopped = None, None, False
         self.control = server.Listener(("127.0.0.1", control_port), server.Control, self)
         self.control_port = self.control.server_port
         for name, value in settings.items():
@@ -61,6 +60,9 @@ class KubeApi:
         return self
 
     def stop(self):
+        if self.is_stopped:
+            return
+        self.is_stopped = True
         self.thaw()
         self.faults.remove()
         self.down()

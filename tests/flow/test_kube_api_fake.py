@@ -2,10 +2,17 @@
 """The fake API server is what the real one is, as far as a controller can tell; and it fails as it is told to."""
 
 import json
+import os
+import subprocess
+import sys
+import unittest
 
 from kit import case, cluster
 from kit.cluster import Refused, is_pod_ready, node_of, path_of
 from kit.wait import until
+
+sys.path.insert(0, os.path.dirname(cluster.FAKE))
+import kube_api  # noqa: E402 (the path comes first)
 
 SET_OWNER = {"apiVersion": "v1", "kind": "ConfigMap", "controller": True, "blockOwnerDeletion": True}
 
@@ -521,6 +528,61 @@ class FaultsTest(ApiCase):
         plain = cluster.FakeCluster(tls=False)
         self.addCleanup(plain.stop)
         self.assertIn("kube-system", [item["metadata"]["name"] for item in plain.list("namespaces")])
+
+
+class Sleeper:
+    """A runner whose pods are processes that sleep."""
+
+    def __init__(self):
+        self.processes = []
+
+    def start(self, item):
+        self.processes.append(subprocess.Popen(["sleep", "600"]))
+        return self.processes[-1]
+
+    def is_ready(self, process):
+        return process.poll() is None
+
+    def exit_status(self, process):
+        return process.poll()
+
+    def stop(self, process):
+        process.terminate()
+
+    def kill(self, process):
+        process.kill()
+        process.wait()
+
+
+class RunnerTest(unittest.TestCase):
+    """A kubelet that runs something real: as the demo uses it, in its own process."""
+
+    def setUp(self):
+        self.runner = Sleeper()
+        self.server = kube_api.KubeApi(runner=self.runner).start()
+        self.addCleanup(self.server.stop)
+        kinds = self.server.store.kinds
+        self.pods = kinds.find("", "v1", "pods")
+        until(lambda: self.server.store.peek(("", "serviceaccounts"), "default", "default"), "the default account")
+        self.server.store.create(kinds.find("", "v1", "nodes"), "", cluster.Cluster.node("n1"))
+        self.server.store.create(self.pods, "default", pod("p"))
+
+    def has(self, ready, restarts):
+        status = self.server.store.get(self.pods, "default", "p")["status"].get("containerStatuses", [{}])[0]
+        return (status.get("ready"), status.get("restartCount")) == (ready, restarts)
+
+    def test_a_pod_is_a_process(self):
+        until(lambda: self.has(True, 0), "ready")
+        self.runner.processes[0].kill()
+        until(lambda: self.has(True, 1), "started again")
+        self.server.store.delete(self.pods, "default", "p")
+        until(lambda: self.server.store.peek(("", "pods"), "default", "p") is None, "its end")
+        self.assertEqual([process.poll() for process in self.runner.processes], [-9, -15])
+
+    def test_the_server_takes_its_processes_with_it(self):
+        until(lambda: self.has(True, 0), "ready")
+        self.server.stop()
+        self.assertEqual(self.runner.processes[0].poll(), -9)
 
 
 if __name__ == "__main__":
