@@ -92,8 +92,7 @@ static void read_credentials(struct kube_client *client, bool at_once)
 
 	if (client->was_read && !at_once && now_ms - client->read_ms < CREDENTIALS_MS)
 		return;
-	is_new = read_again(
-	    client->config->token != NULL ? NULL : client->config->token_file, TOKEN_BYTES, &client->token);
+	is_new = read_again(client->config->token_file, TOKEN_BYTES, &client->token); /* wins over a fixed one */
 	is_new = read_again(client->config->ca_data != NULL ? NULL : client->config->ca_file, CA_BYTES,
 		     &client->ca) ||
 		 is_new;

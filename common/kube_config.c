@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 #include <yaml.h>
 
@@ -54,6 +55,15 @@ static cJSON *convert_mapping(struct conversion *conversion, const yaml_node_t *
 	return object;
 }
 
+/* What other readers of kubeconfigs take for nothing said. */
+static bool is_null(const yaml_node_t *node)
+{
+	const char *text = (const char *)node->data.scalar.value;
+
+	return node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
+	       (text[0] == '\0' || strcmp(text, "~") == 0 || strcasecmp(text, "null") == 0);
+}
+
 /* NULL with a complaint if it is too deep or too much. */
 static cJSON *convert(struct conversion *conversion, int index, unsigned depth)
 {
@@ -66,7 +76,8 @@ static cJSON *convert(struct conversion *conversion, int index, unsigned depth)
 	}
 	switch (node->type) {
 	case YAML_SCALAR_NODE:
-		item = cJSON_CreateString((const char *)node->data.scalar.value);
+		item = is_null(node) ? cJSON_CreateNull()
+				     : cJSON_CreateString((const char *)node->data.scalar.value);
 		must(item != NULL);
 		return item;
 	case YAML_MAPPING_NODE: return convert_mapping(conversion, node, depth);
@@ -226,13 +237,24 @@ static int read_pem(const struct source *source, const cJSON *part, const char *
 	return *ret_data != NULL ? 0 : err_set(err, -EINVAL, "%s: %s is no base64", source->name, data_key);
 }
 
+/* http or https, and a host behind it. */
+static bool is_address(const char *server)
+{
+	const char *host = server == NULL                        ? ""
+			   : strncmp(server, "https://", 8) == 0 ? server + 8
+			   : strncmp(server, "http://", 7) == 0  ? server + 7
+								 : "";
+
+	return host[0] != '\0' && strchr("/?#:", host[0]) == NULL;
+}
+
 static int read_cluster(
     struct kube_config *config, const struct source *source, const cJSON *cluster, struct err *err)
 {
 	const char *server = text_of(cluster, "server"),
 		   *insecure = text_of(cluster, "insecure-skip-tls-verify");
 
-	if (server == NULL || (strncmp(server, "https://", 8) != 0 && strncmp(server, "http://", 7) != 0))
+	if (!is_address(server))
 		return err_set(
 		    err, -EINVAL, "%s: the cluster's server is missing or no http(s) address", source->name);
 	if (text_of(cluster, "proxy-url") != NULL)
@@ -247,6 +269,11 @@ static int read_cluster(
 	return read_pem(source, cluster, "certificate-authority", &config->ca_file, &config->ca_data, err);
 }
 
+static bool is_said(const cJSON *item)
+{
+	return item != NULL && !cJSON_IsNull(item);
+}
+
 static int read_user(
     struct kube_config *config, const struct source *source, const cJSON *user, struct err *err)
 {
@@ -254,7 +281,7 @@ static int read_user(
 	int ret;
 
 	for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++)
-		if (cJSON_GetObjectItemCaseSensitive(user, refused[i]) != NULL)
+		if (is_said(cJSON_GetObjectItemCaseSensitive(user, refused[i])))
 			return err_set(err, -EINVAL,
 			    "%s: the user's '%s' is not understood; use a token, a token file or a client "
 			    "certificate (kubectl create token makes one)",

@@ -18,8 +18,8 @@ struct kube_config {
 	char *ca_data;          /* PEM; NULL and no file = the system's */
 	char *server_name;      /* to verify the certificate against; NULL = the URL's */
 	bool insecure;          /* verify nothing: only if the kubeconfig says so; warned about */
-	char *token;            /* fixed, or */
-	char *token_file;       /* re-read when it changes */
+	char *token;            /* fixed, */
+	char *token_file;       /* or re-read when it changes; wins over the fixed one as soon as it can be read */
 	char *cert_file, *key_file; /* client certificate; or */
 	char *cert_data, *key_data; /* PEM */
 	char *username, *password;

@@ -29,6 +29,7 @@ struct kube_far {
 	int (*answer)(
 	    void *arg, const char *method, const char *path, const char *request_body, struct buf *body);
 	void *arg;
+	char authorization[256]; /* of the request that is being answered; "" = none */
 	const char *more_head; /* further header lines, each with its CRLF; NULL = none */
 	struct kube_far_peer *peers[KUBE_FAR_PEERS];
 	size_t peer_count;
@@ -56,6 +57,17 @@ static inline void kube_far_written(uv_write_t *write, int status)
 	free(out);
 }
 
+static inline void kube_far_keep_authorization(struct kube_far *far, const char *head)
+{
+	static const char name[] = "\r\nAuthorization: ";
+	const char *line = strcasestr(head, name);
+
+	far->authorization[0] = '\0';
+	if (line != NULL)
+		(void)snprintf(far->authorization, sizeof far->authorization, "%.*s",
+		    (int)strcspn(line + sizeof name - 1, "\r"), line + sizeof name - 1);
+}
+
 static inline void kube_far_answer(struct kube_far_peer *peer, const char *head, const char *request_body)
 {
 	struct kube_far_write *out = x_new(out);
@@ -65,6 +77,7 @@ static inline void kube_far_answer(struct kube_far_peer *peer, const char *head,
 	int status;
 
 	ck_assert_int_eq(sscanf(head, "%15s %1023s", method, path), 2);
+	kube_far_keep_authorization(peer->far, head);
 	buf_init(&body, 1 << 20);
 	buf_init(&out->text, 1 << 20);
 	out->write.data = out;
