@@ -32,9 +32,9 @@
 #define HEALTHY_MS      120000
 #define SHORT_MS        1000 /* a watch that ends sooner, without an event, is a failure (W2-10) */
 #define WATCH_MIN_S     300
-#define IDLE_MORE_S     30 /* W2-6 */
+#define MORE_S          30 /* W2-6 */
 #define LIST_TIMEOUT_MS 60000
-#define VERSION_BYTES   64
+#define VERSION_BYTES   64 /* W2-18: a decimal integer of 20 digits, by what is known */
 #define CONTINUE_BYTES  4096
 #define TEXT_BYTES      ERR_TEXT_BYTES
 #define INITIAL_END     "k8s.io/initial-events-end"
@@ -47,6 +47,8 @@ struct reflector {
 	char *path, *query, *name;
 	unsigned page_size;
 	uint64_t watch_min_s, seed;
+	uint64_t list_limit_ms;
+	uint64_t watch_limit_ms; /* of this watch: the server ends it before */
 	const struct reflector_ops *ops;
 	void *arg;
 	uv_timer_t timer; /* begins whatever is next */
@@ -62,6 +64,7 @@ struct reflector {
 	bool is_initial;   /* of a watch-list: what comes is the list */
 	bool use_watch_list, use_pages;
 	bool in_callback; /* of a chunk: the request must not be cancelled now */
+	bool was_noted;   /* why this request ends, more exactly than its answer says */
 	bool wants_list;  /* the owner's wish, or doubt */
 	bool must_list;   /* the thread is lost */
 	struct reflector_counts counts;
@@ -84,8 +87,20 @@ static uint64_t draw(struct reflector *reflector, uint64_t below)
 
 static void note_error(struct reflector *reflector, const char *text)
 {
+	if (reflector->was_noted)
+		return;
 	reflector->counts.errors++;
+	reflector->was_noted = true;
 	(void)snprintf(reflector->last_error, sizeof reflector->last_error, "%s", text);
+}
+
+/* What cannot be read: the whole list or watch is discarded (C6). */
+static bool refuse(struct reflector *reflector, const char *text)
+{
+	reflector->counts.unreadable++;
+	reflector->must_list = true;
+	note_error(reflector, text);
+	return false;
 }
 
 static void reach(struct reflector *reflector, const char *version)
@@ -120,6 +135,15 @@ static void try_again(struct reflector *reflector, enum activity next, int64_t r
 	if (retry_after_ms > (int64_t)wait_ms)
 		wait_ms = (uint64_t)retry_after_ms;
 	go_on(reflector, next, wait_ms);
+}
+
+/* A request that is still under way when it must have ended: the server never answers, or drips bytes for
+ * ever (the idle limit sees only silence). */
+static void on_overdue(uv_timer_t *timer);
+
+static void limit_request(struct reflector *reflector, uint64_t after_ms)
+{
+	must(uv_timer_start(&reflector->timer, on_overdue, after_ms, 0) == 0);
 }
 
 static void free_streams(struct reflector *reflector)
@@ -173,20 +197,31 @@ static bool ends_initial_events(const cJSON *object)
 static bool take_error(struct reflector *reflector, const cJSON *status)
 {
 	const cJSON *code = cJSON_GetObjectItemCaseSensitive(status, "code");
-	const char *reason = text_in(status, "reason");
+	const char *reason = text_in(status, "reason"), *message = text_in(status, "message");
 
 	if ((cJSON_IsNumber(code) && code->valueint == 410) || strcmp(reason, "Expired") == 0 ||
 	    strcmp(reason, "Gone") == 0) {
 		reflector->counts.gone++;
 		reflector->must_list = true;
 	}
-	note_error(reflector, text_in(status, "message"));
+	note_error(reflector, message[0] != '\0' ? message : "the watch sent an error");
 	return false;
+}
+
+/* To be kept and sent back as it is: nothing that is empty (the server would begin anywhere), nothing that
+ * would have to be cut. */
+static bool is_version(const char *version)
+{
+	size_t len = strlen(version);
+
+	return len > 0 && len < VERSION_BYTES && strcspn(version, " &#%+?/") == len;
 }
 
 static bool take_bookmark(struct reflector *reflector, const cJSON *object)
 {
 	reflector->counts.bookmarks++;
+	if (!is_version(version_of(object)))
+		return refuse(reflector, "a bookmark has no version");
 	if (!reflector->is_initial) {
 		reach(reflector, version_of(object));
 		return !reflector->wants_list;
@@ -197,31 +232,32 @@ static bool take_bookmark(struct reflector *reflector, const cJSON *object)
 	if (!end_list(reflector, version_of(object)))
 		return false;
 	reflector->activity = WATCHING;
-	return !reflector->wants_list; /* wished for while the list was under way: nobody else would see it now */
+	limit_request(reflector, reflector->watch_limit_ms);
+	return !reflector
+		    ->wants_list; /* wished for while the list was under way: nobody else would see it now */
 }
 
 static bool take_event(void *arg, enum event_type type, const cJSON *object)
 {
 	struct reflector *reflector = reflector_of(arg);
 
+	if (type == EVENT_ERROR)
+		return take_error(reflector, object);
+	if (!is_version(version_of(object)))
+		return refuse(reflector, "an event has no version");
 	switch (type) {
-	case EVENT_ERROR: return take_error(reflector, object);
+	case EVENT_ERROR: break;
 	case EVENT_BOOKMARK: return take_bookmark(reflector, object);
 	case EVENT_DELETED: reflector->ops->on_deleted(reflector->arg, object); break;
 	case EVENT_ADDED:
 	case EVENT_MODIFIED:
-		if (!reflector->ops->on_object(reflector->arg, object)) {
-			reflector->counts.unreadable++;
-			reflector->must_list = true;
-			note_error(reflector, "an object cannot be read");
-			return false;
-		}
+		if (!reflector->ops->on_object(reflector->arg, object))
+			return refuse(reflector, "an object cannot be read");
 		break;
 	}
 	reflector->counts.events++;
 	reflector->has_event = true;
-	if (!reflector->is_initial &&
-	    version_of(object)[0] != '\0') /* W2-5: synthetic events come in any order */
+	if (!reflector->is_initial) /* W2-5: synthetic events come in any order */
 		reach(reflector, version_of(object));
 	return !reflector->wants_list;
 }
@@ -237,12 +273,9 @@ static bool on_watch_chunk(void *arg, const char *bytes, size_t len)
 	reflector->in_callback = false;
 
 	reflector->counts.last_heard_ms = clock_monotonic_ms();
-	if (ret < 0 && ret != -ECANCELED) { /* C6 */
-		reflector->counts.unreadable++;
-		reflector->must_list = true;
-		note_error(reflector, err.text);
-	}
-	return ret == 0;
+	if (ret == 0 && !reflector->is_initial)
+		reflector->last_error[0] = '\0';
+	return ret == 0 || (ret != -ECANCELED && refuse(reflector, err.text));
 }
 
 /* An answer that is not 2xx, or a connection that broke. */
@@ -303,17 +336,30 @@ static void on_watch_end(void *arg, const struct kube_answer *answer)
 	}
 }
 
+static void on_overdue(uv_timer_t *timer)
+{
+	struct reflector *reflector = reflector_of(timer->data);
+	bool is_list = reflector->is_initial || reflector->wants_list;
+
+	must(reflector->request != NULL);
+	note_error(reflector, "the watch did not end in its time");
+	kube_cancel(reflector->request);
+	reflector->request = NULL;
+	free_streams(reflector);
+	if (reflector->is_initial)
+		reflector->use_watch_list =
+		    false; /* a server that ignores what was asked for would never end the list */
+	try_again(reflector, is_list ? list_activity(reflector) : WATCHING, -1);
+}
+
 /* ---- lists by pages ------------------------------------------------------------------------------------ */
 
 static bool take_item(void *arg, const cJSON *item)
 {
 	struct reflector *reflector = reflector_of(arg);
 
-	if (reflector->ops->on_object(reflector->arg, item))
-		return true;
-	reflector->counts.unreadable++;
-	note_error(reflector, "an object of the list cannot be read");
-	return false;
+	return reflector->ops->on_object(reflector->arg, item) ||
+	       refuse(reflector, "an object of the list cannot be read");
 }
 
 static bool on_list_chunk(void *arg, const char *bytes, size_t len)
@@ -327,22 +373,18 @@ static bool on_list_chunk(void *arg, const char *bytes, size_t len)
 	reflector->in_callback = false;
 
 	reflector->counts.last_heard_ms = clock_monotonic_ms();
-	if (ret < 0 && ret != -ECANCELED) {
-		reflector->counts.unreadable++;
-		note_error(reflector, err.text);
-	}
-	return ret == 0;
+	return ret == 0 || (ret != -ECANCELED && refuse(reflector, err.text));
 }
 
 /* A whole page came. */
 static void end_page(struct reflector *reflector)
 {
 	const char *version, *more;
-	struct err err = {.text = "the list's continuation is too long"};
+	struct err err = {.text = "the list's version or continuation is too long"};
 
 	if (list_stream_end(reflector->items, &version, &more, &err) < 0 ||
-	    strlen(more) >= sizeof reflector->more) {
-		note_error(reflector, err.text);
+	    strlen(more) >= sizeof reflector->more || !is_version(version)) {
+		(void)refuse(reflector, err.text);
 		reflector->more[0] = '\0';
 		free_streams(reflector);
 		try_again(reflector, list_activity(reflector), -1);
@@ -353,28 +395,15 @@ static void end_page(struct reflector *reflector)
 		go_on(reflector, LISTING_PAGES, 0);
 	} else if (end_list(reflector, version)) {
 		reflector->use_pages = true;
-		go_on(reflector, WATCHING, 0);
+		go_on(reflector, reflector->wants_list ? list_activity(reflector) : WATCHING, 0);
 	} else {
 		try_again(reflector, list_activity(reflector), -1);
 	}
 	free_streams(reflector);
 }
 
-static void on_page_end(void *arg, const struct kube_answer *answer)
+static void page_failed(struct reflector *reflector, const struct kube_answer *answer)
 {
-	struct reflector *reflector = reflector_of(arg);
-
-	reflector->request = NULL;
-	if (reflector->wants_list) {
-		reflector->more[0] = '\0';
-		free_streams(reflector);
-		go_on(reflector, list_activity(reflector), 0);
-		return;
-	}
-	if (answer->result == KUBE_OK) {
-		end_page(reflector);
-		return;
-	}
 	free_streams(reflector);
 	if (answer->result == KUBE_GONE) { /* W2-2: the token has expired; once more, in one piece */
 		reflector->counts.gone++;
@@ -387,9 +416,26 @@ static void on_page_end(void *arg, const struct kube_answer *answer)
 	try_again(reflector, list_activity(reflector), answer->retry_after_ms);
 }
 
+static void on_page_end(void *arg, const struct kube_answer *answer)
+{
+	struct reflector *reflector = reflector_of(arg);
+
+	reflector->request = NULL;
+	if (reflector->wants_list) {
+		reflector->more[0] = '\0';
+		free_streams(reflector);
+		go_on(reflector, list_activity(reflector), 0);
+	} else if (answer->result == KUBE_OK) {
+		end_page(reflector);
+	} else {
+		page_failed(reflector, answer);
+	}
+}
+
 /* ---- requests ------------------------------------------------------------------------------------------ */
 
-static void start(struct reflector *reflector, struct kube_call *call, struct buf *path)
+/* false: it did not even begin, and is tried again. */
+static bool start(struct reflector *reflector, struct kube_call *call, struct buf *path)
 {
 	struct err err = {.code = 0};
 
@@ -399,12 +445,14 @@ static void start(struct reflector *reflector, struct kube_call *call, struct bu
 	call->path = buf_text(path);
 	call->arg = reflector;
 	reflector->began_ms = clock_monotonic_ms();
-	reflector->has_event = false;
+	reflector->has_event = reflector->was_noted = false;
 	if (kube_start(reflector->client, call, &reflector->request, &err) < 0) {
 		free_streams(reflector);
 		note_error(reflector, err.text);
 		try_again(reflector, reflector->next, -1);
+		return false;
 	}
+	return true;
 }
 
 static void begin_list(struct reflector *reflector)
@@ -419,7 +467,7 @@ static void begin_watch(struct reflector *reflector, bool with_list, struct buf 
 	uint64_t seconds = reflector->watch_min_s + draw(reflector, reflector->watch_min_s + 1);
 	struct kube_call call = {
 	    .timeout_ms = KUBE_NO_TIMEOUT,
-	    .idle_ms = (seconds + IDLE_MORE_S) * 1000,
+	    .idle_ms = (seconds + MORE_S) * 1000,
 	    .on_chunk = on_watch_chunk,
 	    .on_end = on_watch_end,
 	};
@@ -435,7 +483,9 @@ static void begin_watch(struct reflector *reflector, bool with_list, struct buf 
 		buf_add_text(path, "&sendInitialEvents=true&resourceVersionMatch=NotOlderThan");
 	else
 		buf_printf(path, "&resourceVersion=%s", reflector->version);
-	start(reflector, &call, path);
+	reflector->watch_limit_ms = call.idle_ms;
+	if (start(reflector, &call, path))
+		limit_request(reflector, with_list ? reflector->list_limit_ms : reflector->watch_limit_ms);
 }
 
 /* The token is base64 without letters that a URL would have to escape, but for '=' and '+'. */
@@ -465,7 +515,7 @@ static void begin_page(struct reflector *reflector, struct buf *path)
 		buf_add_text(path, "&continue=");
 		add_escaped(path, reflector->more);
 	}
-	start(reflector, &call, path);
+	(void)start(reflector, &call, path); /* its time is the call's */
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -504,6 +554,7 @@ int reflector_new(struct reflector **ret_reflector, uv_loop_t *loop, struct kube
 	reflector->page_size = options->page_size != 0 ? options->page_size : 500;
 	reflector->seed = options->seed;
 	reflector->watch_min_s = options->watch_min_s != 0 ? options->watch_min_s : WATCH_MIN_S;
+	reflector->list_limit_ms = options->list_limit_ms != 0 ? options->list_limit_ms : LIST_TIMEOUT_MS;
 	reflector->use_watch_list = !options->avoid_watch_list;
 	reflector->use_pages = true;
 	reflector->ops = ops;

@@ -37,6 +37,7 @@ struct reflector_options {
 	unsigned page_size;     /* 500 */
 	uint64_t seed;          /* for jitter of time-outs and back-off */
 	uint64_t watch_min_s;   /* timeoutSeconds is drawn from [min, 2 min]; 0 = 300 */
+	uint64_t list_limit_ms; /* for the initial events of a watch-list, else by pages from then on; 0 = 60 s */
 	bool avoid_watch_list;  /* tests: only list and watch */
 };
 
