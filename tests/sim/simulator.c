@@ -63,35 +63,11 @@ enum fault {
 	FAULT_COUNT
 };
 
-static const char *const fault_names[FAULT_COUNT] = {
-    "stale sync",
-    "event twice",
-    "relist",
-    "409",
-    "500",
-    "429",
-    "answer lost, done",
-    "answer lost, not done",
-    "killed",
-    "frozen",
-    "deposed, refused",
-    "leader changed",
-    "node added",
-    "node removed",
-    "tainted",
-    "cordoned",
-    "relabelled",
-    "pod failed",
-    "pod evicted",
-    "pod unready",
-    "user deleted",
-    "template changed",
-    "rolled back",
-    "strategy changed",
-    "expectation expired",
-    "name taken",
-    "delete saved by GET",
-};
+static const char *const fault_names[FAULT_COUNT] = {"stale sync", "event twice", "relist", "409", "500",
+    "429", "answer lost, done", "answer lost, not done", "killed", "frozen", "deposed, refused",
+    "leader changed", "node added", "node removed", "tainted", "cordoned", "relabelled", "pod failed",
+    "pod evicted", "pod unready", "user deleted", "template changed", "rolled back", "strategy changed",
+    "expectation expired", "name taken", "delete saved by GET"};
 
 struct step { /* one write that a sync still has to do; names are copied, for the cache moves on */
 	enum action_kind kind;
@@ -312,6 +288,20 @@ static struct step *add_step(struct controller *controller)
 	return &controller->steps[controller->step_count++];
 }
 
+/* Property 3 of a set that surges: an update takes nothing that is available before something else is. */
+static void check_surge(
+    struct simulation *simulation, const struct controller *controller, const struct action *action)
+{
+	bool takes_available = action->kind == ACTION_DELETE_POD &&
+			       strncmp(action->reason, "outdated", sizeof "outdated" - 1) == 0 &&
+			       pod_is_available(action->pod, 0, simulation->world.now_ms);
+
+	HOLDS(simulation,
+	    !takes_available || controller->cache.set->max_surge.number == 0 ||
+		world_has_successor(&simulation->world, &controller->cache, action->pod),
+	    "an available pod is taken before its successor is available");
+}
+
 static void copy_action(
     struct simulation *simulation, struct controller *controller, const struct action *action)
 {
@@ -327,6 +317,7 @@ static void copy_action(
 				       : controller->hash);
 	if (action->pod == NULL)
 		return;
+	check_surge(simulation, controller, action);
 	(void)snprintf(step->uid, sizeof step->uid, "%s", action->pod->meta.uid);
 	(void)snprintf(step->name, sizeof step->name, "%s", action->pod->meta.name);
 	step->says_vanished =

@@ -504,12 +504,13 @@ void world_kubelets(struct world *world, double chance)
 			move_on(world, i);
 }
 
-bool world_is_available(const struct world *world, size_t node_id)
+bool world_has_successor(const struct world *world, const struct state *state, const struct pod *pod)
 {
 	for (size_t i = 0; i < world->pod_count; i++) {
-		const struct pod *pod = world->now.pods[i];
+		const struct pod *other = state->pods[i];
 
-		if (pod != NULL && pod->is_ready && world_node_id(world, pod->target) == node_id)
+		if (other != NULL && other != pod && strcmp(other->target, pod->target) == 0 &&
+		    pod_is_available(other, 0, world->now_ms))
 			return true;
 	}
 	return false;

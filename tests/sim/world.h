@@ -97,7 +97,8 @@ void world_write_revision(
 void world_delete_revision(struct world *world, const char *hash);
 
 size_t world_node_id(const struct world *world, const char *name);
-bool world_is_available(const struct world *world, size_t node_id);
+/* Has this state an available pod on the pod's node, beside it? */
+bool world_has_successor(const struct world *world, const struct state *state, const struct pod *pod);
 /* Pods on the node that have not ended / that are not ending. */
 int world_living(const struct world *world, const char *node_name, bool count_ending);
 
