@@ -53,6 +53,14 @@ static void wait_for_available(
 	}
 }
 
+/* A pod that is to be relabelled (H-5) still looks old, but runs the present template: the rollout waits for its label. */
+static bool may_roll_out(const struct decision *decision)
+{
+	return decision_count(decision, ACTION_CREATE_POD) == 0 &&
+	       decision_count(decision, ACTION_DELETE_POD) == 0 &&
+	       decision_count(decision, ACTION_RELABEL_POD) == 0;
+}
+
 static void decide_pods(
     const struct view *view, const struct pod *const *pods, size_t pod_count, struct decision *decision)
 {
@@ -60,8 +68,7 @@ static void decide_pods(
 
 	node_table_make(&table, view, pods, pod_count);
 	core_loop(view, &table, decision);
-	if (decision_count(decision, ACTION_CREATE_POD) == 0 &&
-	    decision_count(decision, ACTION_DELETE_POD) == 0)
+	if (may_roll_out(decision))
 		rollout_decide(view, &table, decision);
 	wait_for_available(view, &table, decision);
 	node_table_release(&table);

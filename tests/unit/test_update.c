@@ -403,6 +403,28 @@ START_TEST(going_back_restarts_only_what_had_gone_on)
 }
 END_TEST
 
+/* H-5: they run the present template under the name of a revision that was its double. */
+START_TEST(a_pod_that_is_to_be_relabelled_is_not_replaced)
+{
+	struct sync *sync = placed(2);
+	struct decision decision;
+	struct view view;
+
+	sync_all_ready(sync);
+	(void)snprintf(sync->hash, sizeof sync->hash, "double");
+	sync_write_revision(sync, 9);
+	view = sync_view(sync);
+	decision_init(&decision);
+	decide(&view, &decision);
+	ck_assert_str_eq(decision.hash, "double");
+	ck_assert_uint_eq(decision_count(&decision, ACTION_RELABEL_POD), 2);
+	ck_assert_uint_eq(decision_count(&decision, ACTION_DELETE_DUPLICATE), 1);
+	ck_assert_uint_eq(decision_count(&decision, ACTION_DELETE_POD), 0);
+	decision_release(&decision);
+	sync_free(sync);
+}
+END_TEST
+
 START_TEST(on_delete_leaves_replacing_to_the_user)
 {
 	struct sync *sync = placed(3);
@@ -426,4 +448,5 @@ UNIT_MAIN("update", TestDaemonSetUpdatesPods, TestDaemonSetUpdatesPodsWithMaxSur
     TestDaemonSetUpdatesAllOldNotReadyPodsAndNewNotReadyPods, TestDaemonSetUpdatesAllOldPodsNotReady,
     TestDaemonSetUpdatesAllOldPodsNotReadyMaxSurge, TestDaemonSetUpdatesNoTemplateChanged,
     TestGetUnavailableNumbers, an_impossible_budget_counts_as_one_unavailable, TestControlledHistories,
-    going_back_restarts_only_what_had_gone_on, on_delete_leaves_replacing_to_the_user)
+    going_back_restarts_only_what_had_gone_on,
+    a_pod_that_is_to_be_relabelled_is_not_replaced, on_delete_leaves_replacing_to_the_user)
