@@ -101,6 +101,28 @@ START_TEST(TestOneNodeDaemonLaunchesPod)
 }
 END_TEST
 
+/* And TestNetworkUnavailableNodeDaemonLaunchesPod: conditions without their taints count for nothing. */
+START_TEST(TestNotReadyNodeDaemonDoesLaunchPod)
+{
+	static const char *const conditions[] = {
+	    "{\"type\":\"Ready\",\"status\":\"False\"}",
+	    "{\"type\":\"NetworkUnavailable\",\"status\":\"True\"}",
+	};
+
+	for (size_t i = 0; i < sizeof conditions / sizeof conditions[0]; i++)
+		EACH_STRATEGY(sync, SYNC_SPEC)
+		{
+			cJSON *tree = objects_node_json("troubled", 1, NO_LABELS, NO_TAINTS);
+
+			cJSON_AddItemToObject(
+			    tree, "status", objects_json("{\"conditions\":[%s]}", conditions[i]));
+			ck_assert_int_eq(node_read(&sync->nodes[sync->node_count++], tree, NULL), 0);
+			cJSON_Delete(tree);
+			SYNC_EXPECT(sync, 1, 0, 0);
+		}
+}
+END_TEST
+
 START_TEST(TestInsufficientCapacityNodeDaemonDoesNotUnscheduleRunningPod)
 {
 	char *spec = xasprintf(NODE_NAME, "too-much-mem");
@@ -262,8 +284,8 @@ START_TEST(TestBadSelectorDaemonDoesNothing)
 }
 END_TEST
 
-/* TestNameDaemonSetLaunchesPods, TestBadNameDaemonSetDoesNothing, TestNameAndSelector...,
- * TestInconsistentNameSelector... */
+/* TestNameDaemonSetLaunchesPods, TestBadNameDaemonSetDoesNothing, TestNameAndSelectorDaemonSetLaunchesPods,
+ * TestInconsistentNameSelectorDaemonSetDoesNothing. */
 START_TEST(TestNameAndSelectorDaemonSets)
 {
 	static const struct {
@@ -666,7 +688,7 @@ END_TEST
 UNIT_MAIN("daemon_controller", TestSimpleDaemonSetLaunchesPods,
     TestSimpleDaemonSetScheduleDaemonSetPodsLaunchesPods, TestSimpleDaemonSetPodCreateErrors,
     TestSimpleDaemonSetUpdatesStatusAfterLaunchingPods, TestNoNodesDoesNothing, TestOneNodeDaemonLaunchesPod,
-    TestInsufficientCapacityNodeDaemonDoesNotUnscheduleRunningPod,
+    TestNotReadyNodeDaemonDoesLaunchPod, TestInsufficientCapacityNodeDaemonDoesNotUnscheduleRunningPod,
     TestInsufficientCapacityNodeSufficientCapacityWithNodeLabelDaemonLaunchPod,
     TestDontDoAnythingIfBeingDeleted, TestDontDoAnythingIfBeingDeletedRace,
     TestPortConflictWithSameDaemonPodDoesNotDeletePod, TestNoPortConflictNodeDaemonLaunchesPod,
