@@ -7,7 +7,7 @@ import re
 
 from house import main
 
-NAMED = re.compile(r"`((?:collector|conf|common|outputs|tests|docs|deploy|tools|bench)/[\w./-]+?\.\w+)(?::(\w+))?`")
+NAMED = re.compile(r"`((?:collector|controller|conf|common|outputs|tests|docs|deploy|tools|bench)/[\w./-]+?\.\w+)(?::(\w+))?`")
 PLACEHOLDER = re.compile(r"^(?!docs/).*[A-Z]{4}")
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 
