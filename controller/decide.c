@@ -53,7 +53,8 @@ static void wait_for_available(
 	}
 }
 
-/* A pod that is to be relabelled (H-5) still looks old, but runs the present template: the rollout waits for its label. */
+/* A pod that is to be relabelled (H-5) still looks old, but runs the present template: the rollout waits
+ * for its label. */
 static bool may_roll_out(const struct decision *decision)
 {
 	return decision_count(decision, ACTION_CREATE_POD) == 0 &&
