@@ -5,6 +5,7 @@ import gzip
 import http.client
 import json
 import os
+import re
 import socket
 import ssl
 import subprocess
@@ -259,6 +260,19 @@ class EndpointTest(case.FlowCase):
             self.post(endpoint, b"{}")
         endpoint.start()
         self.assertEqual(self.post(endpoint, b"{}").status, 200)
+
+
+class ListTest(unittest.TestCase):
+    def test_what_runs_on_one_cluster_alone_is_listed_with_its_reason(self):
+        here = os.path.dirname(os.path.abspath(__file__))
+        marked, listed = set(), set()
+        for script in filter(re.compile(r"test_\w+\.py$").match, os.listdir(here)):
+            with open(os.path.join(here, script)) as file:
+                marked |= {(script, name, where) for where, name in re.findall(r'^@cluster\.only\("(\w+)"\)\nclass (\w+)', file.read(), re.M)}
+        with open(os.path.join(here, "only_on_one_cluster.txt")) as file:
+            for script, name, where, _reason in (line.split(None, 3) for line in file if not line.startswith("#")):
+                listed.add((script, name, where))
+        self.assertEqual(listed, marked)
 
 
 class RestTest(unittest.TestCase):
