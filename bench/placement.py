@@ -21,6 +21,7 @@ import http.client
 import json
 import os
 import queue
+import shutil
 import signal
 import socket
 import ssl
@@ -61,6 +62,7 @@ TEMPLATE = {
 class Cluster:
     def __init__(self, work):
         self.dir = os.path.join(work, "cluster")
+        shutil.rmtree(self.dir, ignore_errors=True)     # of an earlier run
         self.port = free_ports(6)
         self.script("start", self.dir, str(self.port))
         pki = os.path.join(self.dir, "pki")
@@ -162,6 +164,7 @@ def is_ready(node):
 
 
 def wait_until(condition, seconds, what):
+    print(f"waiting for {what}", file=sys.stderr)
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -172,33 +175,39 @@ def wait_until(condition, seconds, what):
 # ---- watching pods -----------------------------------------------------------------------------------------------------------------
 
 class Watch:
-    """Counts the namespace's pods as the API server tells of them: first and last creation, and who runs."""
+    """Counts the namespace's pods as the API server tells of them: first and last creation, and who runs.  A watch that ends goes on where it was."""
 
     def __init__(self, cluster):
-        version = cluster.call("GET", f"/api/v1/namespaces/{NAMESPACE}/pods")["metadata"]["resourceVersion"]
-        self.connection = cluster.connect()
-        self.connection.request("GET", f"/api/v1/namespaces/{NAMESPACE}/pods?watch=1&resourceVersion={version}")
-        self.answer = self.connection.getresponse()
+        self.cluster, self.is_closed = cluster, False
+        self.path = f"/api/v1/namespaces/{NAMESPACE}/pods"
+        self.version = cluster.call("GET", self.path)["metadata"]["resourceVersion"]
         self.created, self.running = {}, set()
         self.last_created = self.last_running = None
         threading.Thread(target=self.read, daemon=True).start()
 
     def read(self):
-        with contextlib.suppress(Exception):   # ends with the connection
-            for line in self.answer:
-                event = json.loads(line)
-                pod, now = event["object"], time.monotonic()
-                name = pod["metadata"]["name"]
-                if event["type"] == "ADDED":
-                    self.created[name] = now
-                    self.last_created = now
-                if pod.get("status", {}).get("phase") == "Running" and name not in self.running:
-                    self.running.add(name)
-                    self.last_running = now
+        while not self.is_closed:
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                connection = self.cluster.connect()
+                connection.request("GET", f"{self.path}?watch=1&allowWatchBookmarks=true&resourceVersion={self.version}")
+                for line in connection.getresponse():
+                    if self.is_closed:
+                        return
+                    self.take(json.loads(line))
+
+    def take(self, event):
+        if event["type"] == "ERROR":
+            raise SystemExit(f"placement: the watch broke: {event['object']}")
+        pod, now = event["object"], time.monotonic()
+        name, self.version = pod["metadata"].get("name"), pod["metadata"]["resourceVersion"]
+        if event["type"] == "ADDED":
+            self.created[name] = self.last_created = now
+        if pod.get("status", {}).get("phase") == "Running" and name not in self.running:
+            self.running.add(name)
+            self.last_running = now
 
     def close(self):
-        with contextlib.suppress(OSError):
-            self.connection.sock.shutdown(socket.SHUT_RDWR)
+        self.is_closed = True
 
 
 # ---- the cases ---------------------------------------------------------------------------------------------------------------------
