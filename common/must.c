@@ -61,10 +61,11 @@ char *xstrdup(const char *text)
 
 char *xstrndup(const char *text, size_t len)
 {
-	char *copy = xmalloc(len + 1);
+	size_t text_len = strnlen(text, len);
+	char *copy = xmalloc(text_len + 1);
 
-	memcpy(copy, text, len);
-	copy[len] = '\0';
+	memcpy(copy, text, text_len);
+	copy[text_len] = '\0';
 	return copy;
 }
 

@@ -17,7 +17,7 @@ noreturn void must_failed(const char *file, int line, const char *function, cons
 /* The hook runs before the abort: it dumps what helps (state to stderr).  NULL takes it away. */
 void must_set_panic_hook(void (*hook)(void *arg), void *arg);
 
-/* malloc, calloc, realloc and strdup that abort instead of returning NULL.  Sizes that come from outside must be bounded
+/* malloc, calloc, realloc, strdup and strndup that abort instead of returning NULL.  Sizes that come from outside must be bounded
  * by the caller before they get here.  The caller frees with free(). */
 void *xmalloc(size_t size) __attribute__((malloc, alloc_size(1), returns_nonnull, warn_unused_result));
 void *xcalloc(size_t count, size_t size) __attribute__((malloc, alloc_size(1, 2), returns_nonnull, warn_unused_result));

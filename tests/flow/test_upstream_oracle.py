@@ -48,7 +48,11 @@ class UpstreamOracle(cluster.ClusterCase):
         self.controller()
         for seed in range(FIRST_SEED, FIRST_SEED + SCENARIOS):
             with self.subTest(seed=seed):
-                Scenario(self, seed).run()
+                scenario = Scenario(self, seed)
+                try:
+                    scenario.run()
+                finally:
+                    scenario.clear()
 
 
 class Scenario:
@@ -70,6 +74,9 @@ class Scenario:
             change = self.draw.change()
             getattr(self, change.replace(" ", "_"))()
             self.compare(change)
+
+    def clear(self):
+        """Also after a failure: what one scenario leaves behind would be another one's."""
         for plural in KINDS:
             self.cluster.delete(plural, self.name, self.ns, propagationPolicy="Background")
         until(lambda: not self.cluster.pods(self.ns), "all pods gone with their sets")

@@ -38,4 +38,15 @@ START_TEST(zero_sizes_are_memory_too)
 }
 END_TEST
 
-UNIT_MAIN("must", container_of_finds_the_embedding_struct, copies_are_terminated, zero_sizes_are_memory_too)
+START_TEST(a_copy_ends_where_its_text_does)
+{
+	char *whole = xstrndup("text", 128), *cut = xstrndup("text", 2);
+
+	ck_assert_str_eq(whole, "text");
+	ck_assert_str_eq(cut, "te");
+	free(whole);
+	free(cut);
+}
+END_TEST
+
+UNIT_MAIN("must", container_of_finds_the_embedding_struct, copies_are_terminated, zero_sizes_are_memory_too, a_copy_ends_where_its_text_does)

@@ -127,8 +127,9 @@ class Draw:
         return {"metadata": metadata, "spec": spec}
 
     def spec(self, node_names):
-        """A DaemonSet's, without selector and labels, which the two must not share."""
-        return {"template": self.template(node_names), "updateStrategy": self.pick(STRATEGIES), "minReadySeconds": self.pick((0, 0, 1))}
+        """A DaemonSet's, without selector and labels, which the two must not share.  Without minReadySeconds: upstream's controller looks again too early, when
+        times are in whole seconds, and then a rollout rests until something else happens (kubernetes/kubernetes#77203)."""
+        return {"template": self.template(node_names), "updateStrategy": self.pick(STRATEGIES)}
 
     def change(self):
         """What happens next."""
