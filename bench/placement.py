@@ -160,7 +160,8 @@ def prepare(cluster, nodes):
 
 
 def is_ready(node):
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in node["status"].get("conditions", [])) and not node["spec"].get("taints")
+    """Taints do not count: their removal takes minutes on a thousand new nodes, and the template tolerates them."""
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in node["status"].get("conditions", []))
 
 
 def wait_until(condition, seconds, what):
