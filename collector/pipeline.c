@@ -270,16 +270,17 @@ bool pipeline_wants(const struct pipeline *pipeline, const struct origin *origin
 	       match_takes(&pipeline->conf_output->common.match, origin->namespace_name, origin->pod, origin->container);
 }
 
-/* Does the stored mark still fit the file?  Its bytes before the offset must be the ones that were acknowledged. */
+/* Does the stored mark still fit the file?  Its bytes before the offset must be the ones that were acknowledged.  tail->size is no witness against
+ * it: it is that of the last look, and a reader that was here before a reload may have read further. */
 static bool mark_fits(const struct tail *tail, const struct stored_mark *stored)
 {
 	uint32_t len;
 	uint64_t hash;
 
-	if (stored->offset > tail->size)
-		return false;
-	if (stored->offset == 0 || stored->tail_len == 0 || tail->gzip != NULL)
+	if (stored->offset == 0)
 		return true;
+	if (stored->tail_len == 0 || tail->gzip != NULL)
+		return stored->offset <= tail->size;
 	return tail_mark_hash(tail, stored->offset, &len, &hash) == 0 && len == stored->tail_len && hash == stored->tail_hash;
 }
 
