@@ -104,8 +104,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
 	struct ini ini = {0};
 	struct ini_complaints complaints;
-	char *text = xstrndup((const char *)bytes, len);
+	char *text = xcalloc(1, len + 1); /* all of it: a NUL in the middle ends ini_override()'s text, not the file's */
 
+	if (len > 0)
+		memcpy(text, bytes, len);
 	ini_complaints_init(&complaints);
 	ini_read_text(&ini, "fuzz.ini", text, len, environment, &complaints);
 	for (const struct ini_section *section = ini.sections; section != NULL; section = section->next) {
