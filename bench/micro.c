@@ -242,8 +242,8 @@ static double run(struct bench *bench, stage_fn *stage)
 
 static void measure(const struct load *load, const struct settings *settings, const char *bytes, size_t len)
 {
-	static const struct origin origin = {"team-a", "api-gateway-7d4b9c6f5-x2x9k",
-	    "0f8fad5b-d9cb-469f-a165-70867728950e", "app", "node-17.example.net"};
+	static const struct origin origin = {.namespace_name = "team-a", .pod = "api-gateway-7d4b9c6f5-x2x9k",
+		.uid = "0f8fad5b-d9cb-469f-a165-70867728950e", .container = "app", .node = "node-17.example.net"};
 	struct bench bench = {
 	    .load = load,
 	    .settings = settings,

@@ -242,7 +242,8 @@ static void check_property(
 /* Does the template become the same for all containers of a node, at any time? */
 static bool is_node_wide(const char *text)
 {
-	static const struct origin one = {"a", "a", "a", "a", "node"}, other = {"b", "b", "b", "b", "node"};
+	static const struct origin one = {.namespace_name = "a", .pod = "a", .uid = "a", .container = "a", .node = "node"};
+	static const struct origin other = {.namespace_name = "b", .pod = "b", .uid = "b", .container = "b", .node = "node"};
 	struct template *template = template_new(text);
 	struct buf expansions[2];
 	bool is_same;

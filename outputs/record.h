@@ -6,6 +6,32 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* A label or an annotation, as the API has it. */
+struct label {
+	const char *name;
+	const char *value;
+	bool is_for_templates_only; /* nobody chose it for the records; a template names it */
+};
+
+struct labels {
+	const struct label *items; /* by name, each once */
+	size_t count;
+};
+
+/* What an API knows of a container beyond the path of its files.  Never changes: news are a new struct.  Texts are "" where the API has none. */
+struct metadata {
+	struct labels labels;
+	struct labels annotations; /* the chosen ones, and those that templates name */
+	struct labels namespace_labels;
+	struct labels node_labels; /* the chosen ones */
+	const char *owner_kind;    /* the controlling owner, "Deployment" where that owns the ReplicaSet */
+	const char *owner_name;
+	const char *pod_ip;
+	const char *image;         /* of this container */
+	const char *image_id;
+	const char *container_id;  /* without "containerd://" */
+};
+
 /* A container of a pod: the unit within which order holds. */
 struct origin {
 	const char *namespace_name; /* all texts are the maker's and outlive every record that names them */
@@ -13,6 +39,8 @@ struct origin {
 	const char *uid;
 	const char *container;
 	const char *node;
+	const struct metadata *metadata; /* NULL = not known */
+	unsigned metadata_version;       /* another one whenever `metadata` is: what was prepared from it is stale then */
 };
 
 /* One log file of that container: one run (restart) of it, one segment between two rotations. */

@@ -24,7 +24,8 @@
 #define TIMEOUT_MS 500
 
 static const struct origin origin = {
-    "team-a", "api-0", "0f8fad5b-d9cb-469f-a165-70867728950e", "app", "node-1"};
+    .namespace_name = "team-a", .pod = "api-0", .uid = "0f8fad5b-d9cb-469f-a165-70867728950e",
+    .container = "app", .node = "node-1"};
 static const struct source source = {&origin, 0x0123456789abcdef, 3};
 
 /* ---- the plain way to read a line ---- */

@@ -12,7 +12,7 @@
 
 #define ROOM (1 << 20)
 
-static const struct origin origin = {"team-a", "api-0", "0f8fad5b", "app", "node-1"};
+static const struct origin origin = {.namespace_name = "team-a", .pod = "api-0", .uid = "0f8fad5b", .container = "app", .node = "node-1"};
 
 static bool expand(
     const struct template *template, enum record_stream stream, int64_t time_ns, struct buf *out)

@@ -14,7 +14,8 @@
 #define TIME "2026-01-31T12:34:56.789012345Z"
 
 static const struct origin origin = {
-    "team-a", "api-7d4b9", "0f8fad5b-d9cb-469f-a165-70867728950e", "app", "node-1"};
+    .namespace_name = "team-a", .pod = "api-7d4b9", .uid = "0f8fad5b-d9cb-469f-a165-70867728950e",
+    .container = "app", .node = "node-1"};
 static const struct source source = {&origin, 0x0123456789abcdef, 3};
 static const struct format_options plain = {.record_id = false}, with_id = {.record_id = true};
 

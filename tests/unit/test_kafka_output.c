@@ -19,8 +19,8 @@
 static struct bench bench;
 static struct kafka_far *far;
 static struct kafka_options *options;
-static const struct origin origin = {"shop", "cart-7f9", "0b1f", "web", "node-1"},
-			   other_origin = {"shop", "till-1", "0b20", "web", "node-1"};
+static const struct origin origin = {.namespace_name = "shop", .pod = "cart-7f9", .uid = "0b1f", .container = "web", .node = "node-1"},
+			   other_origin = {.namespace_name = "shop", .pod = "till-1", .uid = "0b20", .container = "web", .node = "node-1"};
 static const struct source source = {&origin, 1, 0}, other_source = {&other_origin, 2, 0};
 
 static void setup(const char *settings)

@@ -38,7 +38,7 @@ struct rig {
 static struct bench bench;
 static void *options;
 static struct buf taken; /* the records that the far side has, one a line */
-static const struct origin origin = {"shop", "cart", "0b1f", "web", "node-1"};
+static const struct origin origin = {.namespace_name = "shop", .pod = "cart", .uid = "0b1f", .container = "web", .node = "node-1"};
 static const struct source source = {&origin, 1, 0};
 
 static void open_output(const struct output_ops *ops, const char *lines)

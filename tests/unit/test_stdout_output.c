@@ -11,7 +11,7 @@
 
 static struct bench bench;
 static struct stdout_far far;
-static const struct origin origin = {"shop", "cart", "0b1f", "web", "node-1"};
+static const struct origin origin = {.namespace_name = "shop", .pod = "cart", .uid = "0b1f", .container = "web", .node = "node-1"};
 static const struct source source = {&origin, 1, 0};
 static const char *const two[] = {"{\"log\":\"one\"}", "{\"log\":\"two\"}"};
 

@@ -7,7 +7,7 @@
 
 #define TIME_NS INT64_C(1769862896123456789) /* 2026-01-31T12:34:56.123456789Z, a Saturday */
 
-static const struct origin origin = {"team-a", "api-0", "0f8fad5b", "app", "node-1"};
+static const struct origin origin = {.namespace_name = "team-a", .pod = "api-0", .uid = "0f8fad5b", .container = "app", .node = "node-1"};
 
 /* What the template gives, NULL if nothing.  Static text. */
 static const char *expanded(const char *text, enum record_stream stream, int64_t time_ns)
