@@ -286,6 +286,12 @@ class DaemonSet:
         self.cluster = cluster
         cluster.restart_controller_manager(flags)
         self.pid = cluster.pid("controller-manager")
+        wait_until(self.listening, 60, "the controller-manager to listen")
+
+    def listening(self):
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            return self.calls() > 0
+        return False
 
     def calls(self):
         connection = http.client.HTTPSConnection("127.0.0.1", self.cluster.port + 3, context=insecure(self.cluster), timeout=30)
