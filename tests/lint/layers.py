@@ -24,7 +24,7 @@ DOORS = {
     "librdkafka/*": ["outputs/kafka_*.[ch]"],
     "zstd*.h": ["collector/pack.c"],
     "zlib.h": ["collector/pack.c", "collector/gzip_file.c"],
-    "cjson/*": ["common/kube_*.[ch]", "common/event_stream.c", "common/reflector.c", "controller/*.c"],
+    "cjson/*": ["common/kube_*.[ch]", "common/event_stream.c", "common/reflector.c", "collector/pod_facts.c", "controller/*.c"],
     "yaml.h": ["common/kube_config.c"],
     "cJSON.h": [],
     "sqlite3.h": ["collector/checkpoint_db.c"],
