@@ -296,7 +296,10 @@ class DaemonSet:
     def calls(self):
         connection = http.client.HTTPSConnection("127.0.0.1", self.cluster.port + 3, context=insecure(self.cluster), timeout=30)
         connection.request("GET", "/metrics")
-        return metric_sum(connection.getresponse().read().decode(), self.calls_metric)
+        answer = connection.getresponse()
+        if answer.status != 200:
+            raise SystemExit(f"placement: the controller-manager tells no metrics: {answer.status} {answer.reason}")
+        return metric_sum(answer.read().decode(), self.calls_metric)
 
     def create(self):
         self.cluster.call("POST", f"/apis/apps/v1/namespaces/{NAMESPACE}/daemonsets",

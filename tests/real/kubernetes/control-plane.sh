@@ -115,7 +115,7 @@ start() {
 	await "https://$address:$port/readyz" apiserver
 	case $what in *controller-manager*)
 		launch controller-manager "$cache/kube-controller-manager" --kubeconfig "$dir/controller-manager.kubeconfig" --bind-address 127.0.0.1 \
-			--secure-port "$((port+3))" --leader-elect=false --use-service-account-credentials --root-ca-file "$dir/pki/ca.crt" \
+			--secure-port "$((port+3))" --authorization-always-allow-paths /healthz,/metrics --leader-elect=false --use-service-account-credentials --root-ca-file "$dir/pki/ca.crt" \
 			--service-account-private-key-file "$dir/pki/sa.key" ${CONTROLLER_MANAGER_FLAGS:-};;
 	esac
 	case $what in *scheduler*)
