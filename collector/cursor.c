@@ -26,7 +26,7 @@
 
 #define LOG_MODULE    "cursor"
 #define CURSOR_MAGIC  MAGIC('c', 'u', 'r', 's')
-#define PREPARED_BYTES (64u << 10)
+#define PREPARED_BYTES (256u << 10) /* names, and metadata within their budgets (pod_facts.h) */
 
 static struct cursor *cursor_of_reader(const struct tail_reader *reader)
 {
@@ -211,7 +211,38 @@ static void on_give_up(struct tail_reader *reader)
 	give_up(cursor);
 }
 
+void cursor_dismiss(struct cursor *cursor)
+{
+	if (cursor->given_up)
+		return;
+	cursor->is_dismissed = true;
+	give_up(cursor);
+}
+
 /* ---- records ------------------------------------------------------------------------------------------------------ */
+
+/* The constant tail of its records is made anew when the metadata are others, and their lane may be another one, too. */
+static void prepare(struct cursor *cursor)
+{
+	const struct cursor_env *env = cursor->env;
+	const struct origin *origin = &cursor->reader.tail->container->origin;
+
+	buf_clear(&cursor->prepared);
+	env->format->prepare(env->format_options, origin, &cursor->prepared);
+	must(!cursor->prepared.overflowed);
+	cursor->prepared_version = origin->metadata_version;
+	cursor->route.lane = NULL;
+}
+
+static void follow_metadata(struct cursor *cursor)
+{
+	const struct origin *origin = &cursor->reader.tail->container->origin;
+
+	if (cursor->prepared_version != origin->metadata_version)
+		prepare(cursor);
+	if (origin->metadata == NULL && cursor->env->missing != NULL)
+		metric_add(cursor->env->missing, 1);
+}
 
 /* The lowest offset that is needed again if this record is lost: its own start, or that of a chain or skipped line before it. */
 static uint64_t floor_of(const struct cursor *cursor, uint64_t record_offset)
@@ -242,11 +273,12 @@ static void emit(struct cursor *cursor, struct record *record, uint64_t cut_byte
 		.floor = floor_of(cursor, own_offset),
 		.format = cursor->env->format,
 		.format_options = cursor->env->format_options,
-		.prepared = cursor->prepared.data,
-		.prepared_len = cursor->prepared.len,
 		.record_limit = cursor->env->gatherer->record_limit,
 	};
 
+	follow_metadata(cursor);
+	entry.prepared = cursor->prepared.data;
+	entry.prepared_len = cursor->prepared.len;
 	if (cut_bytes > record->source_bytes) /* what was cut stands in the file before */
 		cut_bytes = record->source_bytes;
 	record->source_bytes -= cut_bytes;
@@ -393,16 +425,19 @@ static void take_overlong(struct cursor *cursor, const char *bytes, size_t len, 
 
 /* ---- the end of a file -------------------------------------------------------------------------------------------- */
 
-static struct cursor *neighbour(const struct cursor *cursor, const struct tail *tail)
+struct cursor *cursor_find(const struct cursor_env *env, const struct tail *tail)
 {
 	struct tail_reader *reader;
 
-	if (tail == NULL)
-		return NULL;
 	DL_FOREACH (tail->readers, reader)
-		if (reader->wake == on_wake && cursor_of_reader(reader)->env == cursor->env)
+		if (reader->wake == on_wake && cursor_of_reader(reader)->env == env)
 			return cursor_of_reader(reader);
 	return NULL;
+}
+
+static struct cursor *neighbour(const struct cursor *cursor, const struct tail *tail)
+{
+	return tail != NULL ? cursor_find(cursor->env, tail) : NULL;
 }
 
 static struct tail *predecessor_of(const struct cursor *cursor)
@@ -543,7 +578,8 @@ static void end_truncated(struct cursor *cursor, uint64_t now_ms)
 
 static void end_given_up(struct cursor *cursor)
 {
-	cursor->skip_from = UINT64_MAX;
+	if (!cursor->is_dismissed) /* that one's mark is for another time, and stays at the line's start */
+		cursor->skip_from = UINT64_MAX;
 	pass(cursor);
 	expire_chains(cursor, UINT64_MAX);
 	want_attention(cursor, false);
@@ -642,6 +678,10 @@ void cursor_turn(struct cursor *cursor, uint64_t now_ms)
 			end_truncated(cursor, now_ms);
 		return;
 	}
+	if (cursor->reader.tail->container->awaits_metadata) {
+		cursor_rest(cursor); /* whoever waits for them wakes the tail */
+		return;
+	}
 	if (!gatherer_lane_has_room(cursor->env->gatherer, &cursor->route)) {
 		park(cursor);
 		return;
@@ -684,7 +724,6 @@ struct cursor *cursor_new(struct cursor_env *env, struct tail *tail, struct segm
 	ledger_init(&cursor->ledger, env->total, on_moved);
 	joiner_init(&cursor->joiner, env->max_record);
 	buf_init(&cursor->prepared, PREPARED_BYTES);
-	env->format->prepare(env->format_options, &tail->container->origin, &cursor->prepared);
 	cursor->mark = (struct mark){
 		.segment = segment,
 		.output = env->output,
@@ -698,6 +737,7 @@ struct cursor *cursor_new(struct cursor_env *env, struct tail *tail, struct segm
 	if (env->checkpoint != NULL)
 		checkpoint_attach(env->checkpoint, &cursor->mark);
 	tail_attach(tail, &cursor->reader);
+	prepare(cursor);
 	cursor_make_ready(cursor);
 	return cursor;
 }

@@ -39,6 +39,7 @@ struct cursor_env {
 	size_t scratch_size;
 	struct buf *unescaped;         /* likewise, for docker lines */
 	struct metric *records;
+	struct metric *missing;        /* records that go without metadata; NULL where nobody expects any */
 	struct metric *lost_truncated, *lost_hold; /* drave_input_lost_bytes_total{reason} */
 	struct metric *damaged_files;  /* drave_input_lost_segments_total{reason} */
 	uint64_t late_bytes;           /* taken from a file after its successor had begun */
@@ -71,6 +72,7 @@ struct cursor {
 	struct timestamp_cache timestamps;
 	struct route route;
 	struct buf prepared;           /* the constant tail of its records */
+	unsigned prepared_version;     /* of the metadata that it was made from */
 	uint64_t read_offset;          /* always at the start of a line */
 	uint64_t stop_at;              /* --once: the file's size at the start */
 	uint64_t skip_from;            /* the start of an overlong line whose rest is being skipped; UINT64_MAX = none */
@@ -84,6 +86,7 @@ struct cursor {
 	bool is_patient;               /* too many compressed files are being unpacked: tries again by time */
 	bool at_end;                   /* its last turn found nothing more */
 	bool given_up;
+	bool is_dismissed;             /* given up because its pod is excluded; the mark stays, for another time */
 	bool is_gone;                  /* done: detached, to be freed by the next cursor_reap */
 	struct cursor *ready_prev, *ready_next;
 	struct cursor *attention_prev, *attention_next;
@@ -99,6 +102,10 @@ void cursor_turn(struct cursor *cursor, uint64_t now_ms);
 /* Time passed: chains older than partial_timeout, unfinished last lines. */
 void cursor_attend(struct cursor *cursor, uint64_t now_ms);
 void cursor_make_ready(struct cursor *cursor);
+/* Its pod asks not to be read: takes no more, and is done when what it took is acknowledged. */
+void cursor_dismiss(struct cursor *cursor);
+/* This output's reader of the tail, or NULL. */
+struct cursor *cursor_find(const struct cursor_env *env, const struct tail *tail);
 /* There is room again: all parked cursors are ready. */
 void cursor_unpark(struct cursor_env *env);
 /* Leaves the ready list without a turn (draining). */

@@ -323,19 +323,42 @@ static uint64_t start_offset(struct pipeline *pipeline, struct tail *tail, struc
 	return 0;
 }
 
+/* Does this output still hold a file of the container that it was told to leave?  Then none is taken up: its files are read in their order. */
+static bool is_leaving(const struct pipeline *pipeline, const struct container *container)
+{
+	const struct cursor *cursor;
+	struct tail *tail;
+
+	DL_FOREACH (container->tails, tail) {
+		cursor = cursor_find(&pipeline->cursor_env, tail);
+		if (cursor != NULL && cursor->is_dismissed)
+			return true;
+	}
+	return false;
+}
+
 void pipeline_adopt(struct pipeline *pipeline, struct tail *tail, struct segment *segment, bool was_there)
 {
 	struct stored_mark stored;
 	struct cursor *cursor;
 	bool is_new;
 
-	if (pipeline->is_closing || !pipeline_wants(pipeline, &tail->container->origin))
+	if (pipeline->is_closing || tail->container->is_excluded || !pipeline_wants(pipeline, &tail->container->origin))
+		return;
+	if (cursor_find(&pipeline->cursor_env, tail) != NULL || is_leaving(pipeline, tail->container))
 		return;
 	is_new = segment != NULL && !checkpoint_load(pipeline->env.checkpoint, segment, pipeline->conf_output->name, &stored);
 	cursor = cursor_new(&pipeline->cursor_env, tail, segment, start_offset(pipeline, tail, segment, was_there));
 	DL_APPEND(pipeline->cursors, cursor);
 	if (is_new) /* also a mark at 0 is worth its row: that the file was seen tells the next start what to look for */
 		checkpoint_touch(pipeline->env.checkpoint, &cursor->mark);
+}
+
+void pipeline_dismiss(struct pipeline *pipeline, const struct container *container)
+{
+	for (struct cursor *cursor = pipeline->cursors; cursor != NULL; cursor = cursor->next)
+		if (cursor->reader.tail->container == container && !cursor->is_gone)
+			cursor_dismiss(cursor);
 }
 
 void pipeline_miss(struct pipeline *pipeline, uint64_t bytes, bool is_new)
@@ -347,6 +370,16 @@ void pipeline_miss(struct pipeline *pipeline, uint64_t bytes, bool is_new)
 
 /* ---- turns -------------------------------------------------------------------------------------------------------- */
 
+/* The container's pod may have been excluded only for a while. */
+static void take_up_again(struct pipeline *pipeline, const struct container *container)
+{
+	struct tail *tail;
+
+	DL_FOREACH (container->tails, tail)
+		if (tail->fd != -1)
+			pipeline_adopt(pipeline, tail, tail->segment, false);
+}
+
 static void reap(struct pipeline *pipeline)
 {
 	struct cursor *cursor, *next;
@@ -354,11 +387,16 @@ static void reap(struct pipeline *pipeline)
 	if (pipeline->cursor_env.gone_count == 0)
 		return;
 	DL_FOREACH_SAFE (pipeline->cursors, cursor, next) {
+		const struct container *container = cursor->reader.tail->container;
+		bool was_dismissed = cursor->is_dismissed;
+
 		if (!cursor->is_gone)
 			continue;
 		DL_DELETE(pipeline->cursors, cursor);
 		cursor_free(cursor);
 		pipeline->cursor_env.gone_count--;
+		if (was_dismissed)
+			take_up_again(pipeline, container);
 	}
 	must(pipeline->cursor_env.gone_count == 0);
 }

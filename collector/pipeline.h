@@ -45,6 +45,9 @@ bool pipeline_wants(const struct pipeline *pipeline, const struct origin *origin
 /* Begins to read the tail if it wants it: at its mark, if the segment has a stored one that fits the file.  was_there: the file was there before the output
  * was, so read_from applies if the checkpoint knows nothing of the output. */
 void pipeline_adopt(struct pipeline *pipeline, struct tail *tail, struct segment *segment, bool was_there);
+/* The container's pod is excluded: takes no more of its files, and leaves them when what was taken is acknowledged.  When it is not excluded any
+ * more, pipeline_adopt takes them up again at their marks. */
+void pipeline_dismiss(struct pipeline *pipeline, const struct container *container);
 /* Does some reads of cursors that are ready and frees those that are done; true if more could be done at once. */
 bool pipeline_turn(struct pipeline *pipeline, uint64_t now_ms);
 /* Seals open batches and forgets back-off: what is here goes out now. */

@@ -244,6 +244,24 @@ void roster_adopt(struct roster *roster, struct tail *tail, struct segment *segm
 			pipeline_adopt(slot->pipeline, tail, segment, tail->was_there);
 }
 
+void roster_dismiss(struct roster *roster, const struct container *container)
+{
+	struct slot *slot;
+
+	DL_FOREACH (roster->slots, slot)
+		if (slot->pipeline != NULL && !slot->is_closing)
+			pipeline_dismiss(slot->pipeline, container);
+}
+
+void roster_readopt(struct roster *roster, struct container *container)
+{
+	struct tail *tail;
+
+	DL_FOREACH (container->tails, tail)
+		if (tail->fd != -1)
+			roster_adopt(roster, tail, tail->segment);
+}
+
 void roster_flush(struct roster *roster)
 {
 	struct slot *slot;

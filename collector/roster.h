@@ -37,6 +37,9 @@ bool roster_turn(struct roster *roster, uint64_t now_ms);
 /* Does any output want this container?  Also true while one is between two configurations. */
 bool roster_wants(const struct roster *roster, const struct origin *origin);
 void roster_adopt(struct roster *roster, struct tail *tail, struct segment *segment);
+/* The container's pod is excluded, and is not any more. */
+void roster_dismiss(struct roster *roster, const struct container *container);
+void roster_readopt(struct roster *roster, struct container *container);
 void roster_flush(struct roster *roster);
 void roster_drain(struct roster *roster);
 bool roster_is_drained(const struct roster *roster);

@@ -29,6 +29,8 @@ struct container {
 	struct origin origin; /* texts owned by the container */
 	char *key;            /* "<uid>/<container>": unique, the hash key */
 	struct tail *tails;   /* utlist DL, in reading order: by restart, rotated ones oldest first, the live one last */
+	bool awaits_metadata; /* no reader begins: what the API knows of it is on its way */
+	bool is_excluded;     /* its pod asks not to be read */
 	UT_hash_handle hh;
 };
 

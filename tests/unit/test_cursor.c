@@ -669,7 +669,162 @@ START_TEST(a_compressed_file_waits_while_too_many_are_being_read)
 }
 END_TEST
 
-UNIT_MAIN("cursor", a_compressed_file_is_read_on_at_its_uncompressed_offset,
+/* ---- metadata ----------------------------------------------------------------------------------------------------- */
+
+/* A format that says of the metadata only the image. */
+static void prepare_image(const struct format_options *options, const struct origin *origin, struct buf *out)
+{
+	(void)options;
+	buf_printf(out, ",\"kubernetes\":\"%s\"}", origin->metadata != NULL ? origin->metadata->image : "unknown");
+}
+
+static struct format format_image;
+
+static void setup_image(void)
+{
+	setup();
+	format_image = format_ndjson;
+	format_image.prepare = prepare_image;
+	env.format = &format_image;
+}
+
+/* How many records with this image wait to be answered. */
+static size_t count_image(const char *image)
+{
+	size_t count = 0, len = strlen(image);
+
+	gatherer_seal_all(&gatherer);
+	for (size_t i = 0; i < parcel_count; i++)
+		for (size_t j = 0; j < parcels[i]->record_count; j++) {
+			const char *record = parcels[i]->raw + parcels[i]->records[j].offset;
+
+			count += memcmp(record + parcels[i]->records[j].len - len - 2, image, len) == 0;
+		}
+	return count;
+}
+
+static void know(const struct metadata *metadata)
+{
+	container.origin.metadata = metadata;
+	container.origin.metadata_version++;
+}
+
+START_TEST(records_carry_the_metadata_of_their_time)
+{
+	static const struct metadata first = {.image = "nginx:1"}, second = {.image = "nginx:2"};
+	static const struct metric_family family = {"m_total", "m", METRIC_COUNTER, "", NULL, 0};
+	struct tail tail;
+	struct cursor *cursor;
+
+	setup_image();
+	env.missing = metric_get(metrics, &family);
+	make_tail(&tail, 0);
+	cursor = cursor_new(&env, &tail, NULL, 0);
+	line(&tail, "stdout", "F", "a");
+	wake(&tail);
+	ck_assert_double_eq(metric_value(env.missing), 1);
+	know(&first);
+	line(&tail, "stdout", "F", "b");
+	wake(&tail);
+	know(&second);
+	line(&tail, "stdout", "F", "c");
+	line(&tail, "stdout", "F", "d");
+	wake(&tail);
+	ck_assert_uint_eq(count_image("unknown"), 1);
+	ck_assert_uint_eq(count_image("nginx:1"), 1);
+	ck_assert_uint_eq(count_image("nginx:2"), 2);
+	ck_assert_double_eq(metric_value(env.missing), 1);
+	ship_and_answer(ANSWER_SENT);
+	know(NULL);
+	teardown(&cursor, 1);
+	close(tail.fd);
+}
+END_TEST
+
+START_TEST(what_is_known_anew_may_lead_to_another_lane)
+{
+	static const struct metadata known = {.image = ""};
+	struct tail tail;
+	struct cursor *cursor;
+
+	setup();
+	gatherer.templates[0] = template_new("{node}");
+	gatherer.template_count = 1;
+	make_tail(&tail, 0);
+	line(&tail, "stdout", "F", "a");
+	cursor = cursor_new(&env, &tail, NULL, 0);
+	turns();
+	ck_assert_str_eq(cursor->route.lane->destination[0], "node");
+	container.origin.node = "x"; /* as a label would */
+	know(&known);
+	line(&tail, "stdout", "F", "b");
+	wake(&tail);
+	ck_assert_str_eq(cursor->route.lane->destination[0], "x");
+	ship_and_answer(ANSWER_SENT);
+	know(NULL);
+	teardown(&cursor, 1);
+	close(tail.fd);
+}
+END_TEST
+
+START_TEST(a_container_whose_metadata_are_on_their_way_does_not_begin)
+{
+	struct tail tail;
+	struct cursor *cursor;
+
+	setup();
+	make_tail(&tail, 0);
+	line(&tail, "stdout", "F", "a");
+	container.awaits_metadata = true;
+	cursor = cursor_new(&env, &tail, NULL, 0);
+	turns();
+	ck_assert_ptr_null(env.ready); /* it does not turn for nothing */
+	ck_assert_uint_eq(total.read, 0);
+	ck_assert(!cursor_has_read_all(cursor));
+	ck_assert_uint_eq(cursor_lag(cursor), tail.size);
+	container.awaits_metadata = false;
+	wake(&tail);
+	ck_assert_uint_eq(total.read, tail.size);
+	ship_and_answer(ANSWER_SENT);
+	ck_assert_str_eq(received, "a|");
+	teardown(&cursor, 1);
+	close(tail.fd);
+}
+END_TEST
+
+START_TEST(a_dismissed_cursor_ends_when_what_it_took_is_acknowledged_and_counts_no_loss)
+{
+	static const struct metric_family lost = {"lost_total", "l", METRIC_COUNTER, "", NULL, 0};
+	struct tail tail;
+	struct cursor *cursor;
+	uint64_t half;
+
+	setup();
+	env.lost_hold = metric_get(metrics, &lost);
+	make_tail(&tail, 0);
+	line(&tail, "stdout", "F", "a");
+	cursor = cursor_new(&env, &tail, NULL, 0);
+	turns();
+	half = tail.size;
+	gatherer_seal_all(&gatherer);
+	line(&tail, "stdout", "F", "b");
+	cursor_dismiss(cursor);
+	turns();
+	ck_assert(!cursor->is_gone);
+	ship_and_answer(ANSWER_SENT);
+	ck_assert(cursor->is_gone);
+	ck_assert_str_eq(received, "a|");
+	ck_assert_uint_eq(cursor->mark.offset, half);
+	ck_assert_double_eq(metric_value(env.lost_hold), 0);
+	ck_assert_uint_eq(cursor_lag(cursor), 0);
+	teardown(&cursor, 1);
+	close(tail.fd);
+}
+END_TEST
+
+UNIT_MAIN("cursor", records_carry_the_metadata_of_their_time, what_is_known_anew_may_lead_to_another_lane,
+	a_container_whose_metadata_are_on_their_way_does_not_begin, a_dismissed_cursor_ends_when_what_it_took_is_acknowledged_and_counts_no_loss,
+	a_compressed_file_is_read_on_at_its_uncompressed_offset,
 	a_damaged_file_is_read_to_the_damage_counted_once_and_does_not_stop_the_next, a_compressed_file_waits_while_too_many_are_being_read,
 	lines_become_records_and_the_mark_follows_the_acknowledgement, an_unfinished_line_waits_for_its_end,
 	an_unfinished_last_line_is_delivered_when_the_file_has_a_successor, the_mark_does_not_pass_an_open_chain,
