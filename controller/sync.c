@@ -519,6 +519,8 @@ static void start_report(struct sync *sync)
 	sync->stage = STAGE_IDLE;
 	if (set == NULL || set->meta.deleted_ms != 0 || set->meta.generation != sync->generation)
 		return; /* gone, going, or about to be looked at again */
+	if (report_is_put_off(&sync->report, sync->end.wants_more && !sync->has_errors, now()))
+		return;
 	look(sync, set, &view);
 	decide_status(&view, sync->base.hash, sync->may_raise, &status);
 	report_add_failure(&sync->report, &set->status, view.now_ms, &status);

@@ -83,5 +83,20 @@ START_TEST(a_failure_to_create_is_told_with_the_servers_words)
 }
 END_TEST
 
+START_TEST(between_bursts_it_is_put_off_for_some_seconds)
+{
+	struct report report = {.was_written = true, .written_ms = 500};
+
+	ck_assert(!report_is_put_off(&report, false, 1000));
+	ck_assert(report_is_put_off(&report, true, 1000));
+	ck_assert(report_is_put_off(&report, true, 1000 + REPORT_BURSTS_MS - 1));
+	ck_assert(!report_is_put_off(&report, true, 1000 + REPORT_BURSTS_MS)); /* people want to see numbers move */
+	ck_assert(report_is_put_off(&report, true, 1001 + REPORT_BURSTS_MS));
+	ck_assert(!report_is_put_off(&report, false, 1002 + REPORT_BURSTS_MS)); /* all is done: told at once */
+	ck_assert(report_is_put_off(&report, true, 1003 + REPORT_BURSTS_MS));
+}
+END_TEST
+
 UNIT_MAIN("report", what_says_nothing_new_is_not_written, counters_are_written_once_a_second,
-    a_new_phase_does_not_wait, a_failure_to_create_is_told_with_the_servers_words)
+    a_new_phase_does_not_wait, a_failure_to_create_is_told_with_the_servers_words,
+    between_bursts_it_is_put_off_for_some_seconds)
