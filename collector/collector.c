@@ -20,6 +20,7 @@
 #include "collector/follower.h"
 #include "collector/gaps.h"
 #include "collector/lock.h"
+#include "collector/metadata_feed.h"
 #include "collector/pages.h"
 #include "collector/roster.h"
 #include "common/admin.h"
@@ -50,6 +51,8 @@ struct collector {
 	struct checkpoint *checkpoint;
 	struct http *http;
 	struct follower *follower;
+	struct metadata_feed *feed; /* NULL: nothing is known but what paths say */
+	struct metadata_totals metadata_totals;
 	struct admin *admin;
 	struct metric_table *metrics;
 	struct pages pages;
@@ -110,6 +113,8 @@ static bool on_wanted(void *arg, const struct origin *origin)
 {
 	const struct collector *collector = arg;
 
+	if (collector->feed != NULL && metadata_feed_excludes(collector->feed, origin->uid))
+		return false;
 	return roster_wants(&collector->roster, origin);
 }
 
@@ -217,6 +222,8 @@ static void on_adopted(void *arg, struct tail *tail)
 {
 	struct collector *collector = arg;
 
+	if (collector->feed != NULL)
+		metadata_feed_attach(collector->feed, tail->container);
 	roster_adopt(&collector->roster, tail, identify(collector, tail));
 }
 
@@ -252,6 +259,66 @@ static void on_released(void *arg, struct tail *tail)
 	else if (tail->segment != NULL)
 		checkpoint_release(collector->checkpoint, tail->segment);
 	tail->segment = NULL;
+	if (collector->feed != NULL)
+		metadata_feed_detach(collector->feed, tail->container);
+}
+
+/* ---- metadata ----------------------------------------------------------------------------------------------------- */
+
+static void on_excluded(void *arg, struct container *container)
+{
+	roster_dismiss(&((struct collector *)arg)->roster, container);
+}
+
+static void on_included(void *arg, struct container *container)
+{
+	roster_readopt(&((struct collector *)arg)->roster, container);
+}
+
+static void on_review(void *arg)
+{
+	struct collector *collector = arg;
+
+	if (collector->state == STATE_RUNNING && collector->follower != NULL)
+		follower_review(collector->follower);
+}
+
+static void attach_tail(void *arg, struct tail *tail)
+{
+	metadata_feed_attach(arg, tail->container);
+}
+
+static void open_feed(struct collector *collector)
+{
+	const struct metadata_feed_env env = {
+		.loop = &collector->loop,
+		.http = collector->http,
+		.totals = &collector->metadata_totals,
+		.events = {NULL, on_excluded, on_included, on_review, collector},
+	};
+
+	collector->feed = metadata_feed_open(&env, collector->conf);
+	collector->pages.feed = collector->feed;
+	collector->roster.env.expects_metadata = collector->feed != NULL;
+	if (collector->feed != NULL && collector->follower != NULL)
+		follower_each(collector->follower, attach_tail, collector->feed);
+}
+
+static void close_feed(struct collector *collector)
+{
+	if (collector->feed != NULL)
+		metadata_feed_close(collector->feed);
+	collector->feed = NULL;
+	collector->pages.feed = NULL;
+}
+
+/* Another source, or other labels: everything is asked for again, and waited for once more. */
+static void renew_feed(struct collector *collector)
+{
+	if (collector->feed != NULL && metadata_feed_fits(collector->feed, collector->conf))
+		return;
+	close_feed(collector);
+	open_feed(collector);
 }
 
 /* ---- beginning ---------------------------------------------------------------------------------------------------- */
@@ -304,6 +371,7 @@ static int open_outputs(struct collector *collector, struct err *err)
 		.scratch = collector->scratch,
 		.scratch_size = collector->scratch_size,
 		.unescaped = &collector->unescaped,
+		.expects_metadata = collector->feed != NULL,
 		.reads_to_stop = !is_following(collector),
 		.wake = on_wake,
 		.arg = collector,
@@ -330,6 +398,7 @@ static int begin(struct collector *collector, struct err *err)
 	buf_init(&collector->unescaped, collector->scratch_size);
 	if (http_new(&collector->http, &collector->loop, "drave-collector/" PACKAGE_VERSION, err) != 0)
 		return EX_OSERR;
+	open_feed(collector);
 	if (open_outputs(collector, err) != 0)
 		return EX_CONFIG;
 	if (open_follower(collector, err) != 0)
@@ -443,6 +512,7 @@ static void apply(struct collector *collector, struct collector_conf *conf)
 	collector->pages.node_name = conf->collector.node_name;
 	if (collector->state != STATE_RUNNING)
 		return; /* standing by: it begins with this one */
+	renew_feed(collector);
 	follower_tune(collector->follower, conf->input.rescan_interval_ms, conf->input.hold_limit);
 	roster_apply(&collector->roster, conf);
 	retire_outputs(collector);
@@ -555,6 +625,8 @@ static void begin_drain(struct collector *collector)
 {
 	enter(collector, STATE_DRAINING);
 	collector->deadline_ms = clock_monotonic_ms() + collector->conf->collector.shutdown_timeout_ms;
+	if (collector->feed != NULL)
+		metadata_feed_stop_waiting(collector->feed);
 	roster_drain(&collector->roster);
 	start_watch(collector);
 }
@@ -583,6 +655,7 @@ static void on_flushed(void *arg, int status)
 	if (status != 0)
 		log_error("the last checkpoint could not be written; the next start sends some records again", "error=%s",
 			log_quote(strerror(-status)));
+	close_feed(collector);
 	if (collector->follower != NULL) {
 		follower_stop(collector->follower);
 		follower_close(collector->follower);

@@ -74,17 +74,41 @@ static const struct bind_row input_rows[] = {
 	{.key = NULL},
 };
 
+static const char *check_kubelet_url(const char *url)
+{
+	const char *host = strncmp(url, "https://", 8) == 0 ? url + 8 : strncmp(url, "http://", 7) == 0 ? url + 7 : NULL;
+
+	if (host == NULL)
+		return "the kubelet's address begins with https:// (or http://)";
+	return *host == '\0' || strpbrk(host, "/?#@ ") != NULL ? "the kubelet's address is https://HOST:PORT and nothing behind it" : NULL;
+}
+
 static const struct bind_row kubernetes_rows[] = {
-	{.key = "metadata_source", .kind = BIND_WORD, .offset = KUBERNETES(metadata_source), .words = source_words, .fallback = "none",
-		.later = "kubelet,api,auto",
-		.help = "Where labels and the like come from.  none: namespace, pod, uid and container from the file's path, which need no rights."},
-	{.key = "metadata", .kind = BIND_TEXT, .later = "*", .help = "Which metadata records carry."},
-	{.key = "annotations", .kind = BIND_TEXT, .later = "*", .help = "Which annotations records carry."},
-	{.key = "metadata_wait", .kind = BIND_TEXT, .later = "*", .help = "How long records wait for metadata."},
-	{.key = "kubelet_url", .kind = BIND_TEXT, .later = "*", .help = "Address of the kubelet."},
-	{.key = "kubelet_ca_file", .kind = BIND_TEXT, .later = "*", .help = "Authority of the kubelet's certificate."},
-	{.key = "kubelet_server_name", .kind = BIND_TEXT, .later = "*", .help = "Name in the kubelet's certificate."},
-	{.key = "kubelet_insecure", .kind = BIND_TEXT, .later = "*", .help = "Do not verify the kubelet's certificate."},
+	{.key = "metadata_source", .kind = BIND_WORD, .offset = KUBERNETES(metadata_source), .words = source_words, .fallback = "auto",
+		.help = "Where labels and the like come from.  none: namespace, pod, uid and container from the file's path, which need no rights.  "
+			"kubelet: the node's own, which needs a right on nodes/pods.  api: the API server, which needs rights to list and watch pods (and "
+			"namespaces and nodes for their labels).  auto: the kubelet if it answers, else the API server; outside of a cluster, none."},
+	{.key = "metadata", .kind = BIND_LIST, .offset = KUBERNETES(metadata), .fallback = "labels, annotations, owner, image, container_id",
+		.check = metadata_choice_check,
+		.help = "What records carry: labels, annotations, namespace_labels, node_labels, owner, image, image_id, container_id, pod_ip.  Labels may "
+			"be chosen by a pattern over their names, as in labels:app*.  Labels of namespaces and nodes come from the API server alone."},
+	{.key = "annotations", .kind = BIND_LIST, .offset = KUBERNETES(annotations), .check = metadata_choice_check_glob,
+		.help = "Globs over the names of annotations that records carry; none by default."},
+	{.key = "metadata_wait", .kind = BIND_DURATION, .offset = KUBERNETES(metadata_wait_ms), .fallback = "5s", .max = 300000,
+		.help = "How long a container waits for its metadata before it is read without.  What went without is counted."},
+	{.key = "kubeconfig", .kind = BIND_FILE, .offset = KUBERNETES(kubeconfig),
+		.help = "Who we are for the API server and the kubelet.  Default: the pod's service account."},
+	{.key = "kubelet_url", .kind = BIND_TEXT, .offset = KUBERNETES(kubelet_url), .check = check_kubelet_url,
+		.help = "Address of the kubelet.  Default: https://ADDRESS:10250, with the variable NODE_IP, else 127.0.0.1.  Credentials are sent over "
+			"https alone."},
+	{.key = "kubelet_ca_file", .kind = BIND_FILE, .offset = KUBERNETES(kubelet_ca_file),
+		.help = "Authority of the kubelet's certificate.  Default: the cluster's.  For a self-signed one, the certificate itself "
+			"(/var/lib/kubelet/pki/kubelet.crt on the node)."},
+	{.key = "kubelet_server_name", .kind = BIND_TEXT, .offset = KUBERNETES(kubelet_server_name),
+		.help = "Name that the kubelet's certificate must carry.  Default: node_name, or where kubelet_url is given, its host.  A self-signed "
+			"certificate carries only the node's name."},
+	{.key = "kubelet_insecure", .kind = BIND_BOOL, .offset = KUBERNETES(kubelet_insecure), .fallback = "off",
+		.help = "on: any certificate is taken for the kubelet's, which gives our credentials to whoever answers.  Warned about at each start."},
 	{.key = NULL},
 };
 
@@ -262,6 +286,17 @@ static void bind_one(const struct ini *ini, const char *name, const struct bind_
 	bind_section(find_section(ini, name), name, &target, 1, complaints);
 }
 
+/* What no other answer of the world could mend. */
+static void check_kubernetes(const struct kubernetes_options *options, const struct ini *ini, struct ini_complaints *complaints)
+{
+	const struct ini_section *section = find_section(ini, "kubernetes");
+	const char *host = getenv("KUBERNETES_SERVICE_HOST");
+
+	if (options->metadata_source == METADATA_SOURCE_API && options->kubeconfig == NULL && (host == NULL || host[0] == '\0'))
+		ini_error(complaints, bind_place(section, "metadata_source"),
+			"metadata_source = api needs a kubeconfig outside of a cluster (KUBERNETES_SERVICE_HOST is not set)");
+}
+
 static struct collector_conf *load(struct ini *ini, const char *name, const char *const *overrides, struct ini_complaints *complaints)
 {
 	struct collector_conf *conf = x_new(conf);
@@ -272,6 +307,7 @@ static struct collector_conf *load(struct ini *ini, const char *name, const char
 	bind_one(ini, "collector", collector_rows, &conf->collector, complaints);
 	bind_one(ini, "input:pods", input_rows, &conf->input, complaints);
 	bind_one(ini, "kubernetes", kubernetes_rows, &conf->kubernetes, complaints);
+	check_kubernetes(&conf->kubernetes, ini, complaints);
 	default_node_name(&conf->collector);
 	for (const struct ini_section *section = ini->sections; section != NULL; section = section->next) {
 		const char *output = after_prefix(section->name, "output:");
@@ -375,9 +411,27 @@ const char *collector_conf_fixed_difference(const struct collector_conf *a, cons
 	return NULL;
 }
 
+bool collector_conf_same_kubernetes(const struct collector_conf *a, const struct collector_conf *b)
+{
+	return bind_equal(kubernetes_rows, &a->kubernetes, &b->kubernetes);
+}
+
+static void choose_template(void *arg, const char *text)
+{
+	metadata_choice_add_template(arg, text);
+}
+
+void collector_conf_choose(const struct collector_conf *conf, struct metadata_choice *ret_choice)
+{
+	*ret_choice = (struct metadata_choice){.words = &conf->kubernetes.metadata, .annotations = &conf->kubernetes.annotations};
+	for (const struct output_conf *output = conf->outputs; output != NULL; output = output->next)
+		if (output->options != NULL)
+			bind_each_text(output->ops->rows, output->options, choose_template, ret_choice);
+}
+
 bool collector_conf_same_input(const struct collector_conf *a, const struct collector_conf *b)
 {
-	return bind_equal(input_rows, &a->input, &b->input) && bind_equal(kubernetes_rows, &a->kubernetes, &b->kubernetes);
+	return bind_equal(input_rows, &a->input, &b->input) && collector_conf_same_kubernetes(a, b);
 }
 
 bool collector_conf_same_output(const struct collector_conf *a, const struct output_conf *output_a, const struct collector_conf *b,

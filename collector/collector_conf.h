@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "collector/metadata_choice.h"
 #include "common/buf.h"
 #include "conf/bind.h"
 #include "conf/ini.h"
@@ -35,8 +36,15 @@ struct input_options { /* [input:pods] */
 	uint64_t rescan_interval_ms;
 };
 
+enum metadata_source { METADATA_SOURCE_NONE, METADATA_SOURCE_KUBELET, METADATA_SOURCE_API, METADATA_SOURCE_AUTO };
+
 struct kubernetes_options { /* [kubernetes] */
 	int metadata_source;
+	struct bind_list metadata, annotations;
+	uint64_t metadata_wait_ms;
+	char *kubeconfig;
+	char *kubelet_url, *kubelet_ca_file, *kubelet_server_name;
+	bool kubelet_insecure;
 };
 
 enum on_reject { ON_REJECT_DEAD_LETTER, ON_REJECT_DROP };
@@ -88,6 +96,10 @@ void collector_conf_make_dry(struct collector_conf *conf);
 const char *collector_conf_fixed_difference(const struct collector_conf *a, const struct collector_conf *b);
 /* Do they follow the same files in the same way (rows of the follower)? */
 bool collector_conf_same_input(const struct collector_conf *a, const struct collector_conf *b);
+/* Do their records know the same of pods, from the same source? */
+bool collector_conf_same_kubernetes(const struct collector_conf *a, const struct collector_conf *b);
+/* What is wanted of metadata: by the option rows, which are borrowed, and by all templates.  Released with metadata_choice_release. */
+void collector_conf_choose(const struct collector_conf *conf, struct metadata_choice *ret_choice);
 /* Does this output say the same in both, together with the rows of input and metadata that its records depend on? */
 bool collector_conf_same_output(const struct collector_conf *a, const struct output_conf *output_a, const struct collector_conf *b,
 	const struct output_conf *output_b);

@@ -154,6 +154,20 @@ void metadata_choice_add_template(struct metadata_choice *choice, const char *te
 	add_names(&choice->template_annotations, text, "{annotation:");
 }
 
+static bool has_all(const struct bind_list *list, const struct bind_list *names)
+{
+	for (size_t i = 0; i < names->count; i++)
+		if (!is_in(list, names->items[i]))
+			return false;
+	return list->count == names->count; /* each stands in it once */
+}
+
+bool metadata_choice_same_templates(const struct metadata_choice *a, const struct metadata_choice *b)
+{
+	return has_all(&a->template_labels, &b->template_labels) &&
+	       has_all(&a->template_annotations, &b->template_annotations);
+}
+
 static void release_list(struct bind_list *list)
 {
 	for (size_t i = 0; i < list->count; i++)

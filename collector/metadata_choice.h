@@ -38,6 +38,8 @@ enum metadata_use metadata_choice_use(
     const struct metadata_choice *choice, enum metadata_kind kind, const char *name);
 /* Adds the names in {label:NAME} and {annotation:NAME} of a text. */
 void metadata_choice_add_template(struct metadata_choice *choice, const char *text);
+/* Do the templates name the same? */
+bool metadata_choice_same_templates(const struct metadata_choice *a, const struct metadata_choice *b);
 void metadata_choice_release(struct metadata_choice *choice);
 
 #endif

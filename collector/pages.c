@@ -87,6 +87,8 @@ void pages_measure(void *arg)
 		measure_follower(pages);
 	if (pages->checkpoint != NULL)
 		measure_checkpoint(pages);
+	if (pages->feed != NULL)
+		metadata_feed_measure(pages->feed, pages->metrics);
 	roster_each(pages->roster, measure_pipeline, NULL);
 }
 
@@ -165,7 +167,12 @@ void pages_write_status(struct pages *pages, struct buf *out)
 		write_follower_status(follower_stats(pages->follower), out);
 	if (pages->checkpoint != NULL)
 		write_checkpoint_status(checkpoint_stats(pages->checkpoint), out);
-	buf_add_text(out, "\"outputs\":[");
+	buf_add_text(out, "\"metadata\":");
+	if (pages->feed != NULL)
+		metadata_feed_write_status(pages->feed, out);
+	else
+		buf_add_text(out, "{\"source\":\"none\"}");
+	buf_add_text(out, ",\"outputs\":[");
 	roster_each(pages->roster, write_pipeline_status, &list);
 	buf_add_text(out, "]}\n");
 }
@@ -190,6 +197,8 @@ static int write_streams(void *arg, struct buf *body)
 
 	buf_add_text(body, "[");
 	roster_each(pages->roster, write_pipeline_streams, &list);
+	if (pages->feed != NULL)
+		metadata_feed_write_streams(pages->feed, body, &list.first);
 	buf_add_text(body, "]\n");
 	return 200;
 }

@@ -7,6 +7,7 @@
 
 #include "collector/checkpoint.h"
 #include "collector/follower.h"
+#include "collector/metadata_feed.h"
 #include "collector/roster.h"
 #include "common/admin.h"
 #include "common/metric.h"
@@ -20,6 +21,7 @@ struct pages {
 	struct metric_table *metrics;
 	struct follower *follower;     /* NULL while standing by, as the next */
 	struct checkpoint *checkpoint;
+	const struct metadata_feed *feed; /* also NULL where no metadata are asked for */
 	const struct roster *roster;
 	bool last_reload_worked;
 	uint64_t reload_count;

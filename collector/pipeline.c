@@ -57,6 +57,8 @@ static const struct metric_family family_latency = {"drave_delivery_latency_seco
 	METRIC_HISTOGRAM, "output", latency_bounds, sizeof latency_bounds / sizeof latency_bounds[0]};
 static const struct metric_family family_read_records = {
 	"drave_input_records_total", "Records read, joined from their pieces.", METRIC_COUNTER, "output", NULL, 0};
+static const struct metric_family family_missing = {"drave_metadata_missing_records_total",
+	"Records that went without metadata, although a source of them is configured.", METRIC_COUNTER, "output", NULL, 0};
 static const struct metric_family family_lost = {"drave_input_lost_bytes_total",
 	"Bytes that were gone before they could be read.", METRIC_COUNTER, "output,reason", NULL, 0};
 const struct metric_family pipeline_lost_segments = {"drave_input_lost_segments_total",
@@ -108,6 +110,8 @@ static void make_metrics(struct pipeline *pipeline)
 	shipper->dropped[DROP_DEAD_LETTER] = metric_get(table, &family_dropped, name, drop_reason_names[DROP_DEAD_LETTER]);
 	shipper->dropped[DROP_REJECTED] = metric_get(table, &family_dropped, name, drop_reason_names[DROP_REJECTED]);
 	pipeline->cursor_env.records = metric_get(table, &family_read_records, name);
+	if (pipeline->env.expects_metadata)
+		pipeline->cursor_env.missing = metric_get(table, &family_missing, name);
 	pipeline->cursor_env.lost_truncated = metric_get(table, &family_lost, name, "truncated");
 	pipeline->cursor_env.lost_hold = metric_get(table, &family_lost, name, "hold_limit");
 	pipeline->cursor_env.damaged_files = metric_get(table, &pipeline_lost_segments, "damaged");

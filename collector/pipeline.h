@@ -29,6 +29,7 @@ struct pipeline_env {
 	char *scratch;
 	size_t scratch_size;
 	struct buf *unescaped;
+	bool expects_metadata;         /* records without any are counted as missing theirs */
 	bool reads_to_stop;            /* --once, --dry-run: nothing beyond what was there at the start */
 	void (*wake)(void *arg);       /* a turn is wanted */
 	void *arg;

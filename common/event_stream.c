@@ -313,10 +313,9 @@ int list_stream_feed(struct list_stream *stream, const char *bytes, size_t len, 
 	return ret;
 }
 
-int list_stream_end(
-    struct list_stream *stream, const char **ret_version, const char **ret_continue, struct err *err)
+int list_stream_check(struct list_stream *stream, struct err *err)
 {
-	const cJSON *metadata, *version, *more, *items;
+	const cJSON *items;
 
 	if (!stream->is_complete)
 		return err_set(err, -EBADMSG, "the list was cut");
@@ -326,6 +325,17 @@ int list_stream_end(
 	if (stream->has_items ? !cJSON_IsArray(items)
 			      : !cJSON_IsNull(items)) /* a single object is no empty list */
 		return refuse(err);
+	return 0;
+}
+
+int list_stream_end(
+    struct list_stream *stream, const char **ret_version, const char **ret_continue, struct err *err)
+{
+	const cJSON *metadata, *version, *more;
+	int ret = list_stream_check(stream, err);
+
+	if (ret != 0)
+		return ret;
 	metadata = cJSON_GetObjectItemCaseSensitive(stream->document, "metadata");
 	version = cJSON_GetObjectItemCaseSensitive(metadata, "resourceVersion");
 	more = cJSON_GetObjectItemCaseSensitive(metadata, "continue");

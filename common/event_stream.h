@@ -28,7 +28,9 @@ struct list_stream; /* of one page of a list */
 struct list_stream *list_stream_new(bool (*on_item)(void *arg, const struct cJSON *item), void *arg);
 void list_stream_free(struct list_stream *stream);
 int list_stream_feed(struct list_stream *stream, const char *bytes, size_t len, struct err *err);
-/* After the last byte: was it a whole list?  Its metadata.resourceVersion and metadata.continue ("" if none), lent until list_stream_free. */
+/* After the last byte: was it a whole list? */
+int list_stream_check(struct list_stream *stream, struct err *err);
+/* The same for a list of the API server, which has a version.  Its metadata.resourceVersion and metadata.continue ("" if none), lent until list_stream_free. */
 int list_stream_end(struct list_stream *stream, const char **ret_version, const char **ret_continue, struct err *err);
 
 #endif

@@ -326,7 +326,8 @@ int kube_client_new(struct kube_client **ret_client, uv_loop_t *loop, struct htt
 	    .ca_pem = client->ca,
 	};
 	if (config->insecure)
-		log_warn("the API server's certificate is not verified, as the kubeconfig demands");
+		log_warn("certificates are not verified, as the configuration demands", "server=%s",
+		    log_quote(config->server));
 	read_credentials(client, true);
 	if ((config->token_file != NULL && client->token == NULL) ||
 	    (config->ca_file != NULL && client->ca == NULL)) {

@@ -174,6 +174,28 @@ void bind_release(const struct bind_row *rows, void *from)
 	}
 }
 
+static void visit_list(const struct bind_list *list, void (*visit)(void *arg, const char *text), void *arg)
+{
+	for (size_t i = 0; i < list->count; i++)
+		visit(arg, list->items[i]);
+}
+
+void bind_each_text(
+    const struct bind_row *rows, const void *from, void (*visit)(void *arg, const char *text), void *arg)
+{
+	for (; rows->key != NULL; rows++) {
+		const char *field = (const char *)from + rows->offset;
+
+		if (row_is_later(rows) || rows->secret)
+			continue;
+		if (rows->kind == BIND_LIST || rows->kind == BIND_PREFIX)
+			visit_list((const struct bind_list *)(const void *)field, visit, arg);
+		else if ((rows->kind == BIND_TEXT || rows->kind == BIND_TEMPLATE) &&
+			 *(char *const *)(const void *)field != NULL)
+			visit(arg, *(char *const *)(const void *)field);
+	}
+}
+
 bool bind_equal(const struct bind_row *rows, const void *a, const void *b)
 {
 	for (; rows->key != NULL; rows++) {

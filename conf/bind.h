@@ -31,6 +31,9 @@ void bind_release(const struct bind_row *rows, void *from);
 /* Do two bound structs say the same in every row?  (Reload: an output is unchanged if its rows are equal.) */
 bool bind_equal(const struct bind_row *rows, const void *a, const void *b);
 
+/* Calls visit for every text of the struct (items of lists one by one) that is no secret. */
+void bind_each_text(const struct bind_row *rows, const void *from, void (*visit)(void *arg, const char *text), void *arg);
+
 /* "key = value" lines of the effective configuration, secrets masked. */
 void bind_print(const struct bind_row *rows, const void *from, struct buf *out);
 /* The commented-out sample of these rows, for collector.ini. */

@@ -1,0 +1,577 @@
+/* Metadata feed.  One source of the two that there are, or both until it is clear which one answers.
+ *
+ *   none                                                  no feed at all
+ *   kubelet | api                                         that one, for ever
+ *   auto:  kubelet --answers--> kubelet
+ *             '--does not--> kubelet and api, whichever answers first; the kubelet is asked on
+ *          (api first, if records carry what only it has: labels of namespaces and nodes)
+ *
+ * auto means a cluster: without credentials of one there is nothing to ask, and that is no mistake.
+ *
+ * Stands between the sources and the collector.  Owns the credentials, the clients, the sources and the
+ * store.  Nothing here ends the program: a source that fails is told of once and tried for ever, while
+ * records go on without. */
+#include "config.h"
+#include "collector/metadata_feed.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "collector/metadata_api.h"
+#include "collector/metadata_kubelet.h"
+#include "common/kube_config.h"
+#include "common/log.h"
+#include "common/must.h"
+
+#define LOG_MODULE   "metadata"
+#define FEED_MAGIC   MAGIC('f', 'e', 'e', 'd')
+#define TICK_MS      1000
+#define REOPEN_TICKS 10 /* until credentials that could not be read are tried again */
+#define KUBELET_PORT 10250
+
+static const struct metric_family family_pods = {
+    "drave_metadata_pods", "Pods whose metadata are known.", METRIC_GAUGE, "", NULL, 0};
+static const struct metric_family family_waiting = {"drave_metadata_waiting_containers",
+    "Containers that wait for their metadata before they are read.", METRIC_GAUGE, "", NULL, 0};
+static const struct metric_family family_excluded = {
+    "drave_metadata_excluded_pods", "Pods that ask not to be read.", METRIC_GAUGE, "", NULL, 0};
+static const struct metric_family family_up = {
+    "drave_metadata_source_up", "1 while the source of metadata answers.", METRIC_GAUGE, "source", NULL, 0};
+static const struct metric_family family_requests = {"drave_metadata_requests_total",
+    "Requests to the source of metadata.", METRIC_COUNTER, "result", NULL, 0};
+static const struct metric_family family_events = {"drave_metadata_events_total",
+    "What could not be known, or was not taken.", METRIC_COUNTER, "event", NULL, 0};
+
+struct metadata_feed {
+	unsigned magic;
+	struct metadata_feed_env env;
+	struct collector_conf *conf; /* counted */
+	struct metadata_choice choice;
+	struct pod_store *store;
+	struct kube_config credentials, at_kubelet;
+	bool has_credentials;
+	struct kube_client *api_client, *kubelet_client;
+	struct metadata_kubelet *kubelet; /* NULL: is not asked */
+	struct metadata_api *api;         /* likewise */
+	bool is_undecided;                /* auto, and none has answered yet */
+	bool kubelet_answers, kubelet_failed;
+	bool is_answering;
+	uint64_t requests, failures;  /* of the API that were counted */
+	char trouble[ERR_TEXT_BYTES]; /* "" = none */
+	unsigned ticks;
+	uv_timer_t tick;
+};
+
+static struct metadata_feed *feed_of(void *pointer)
+{
+	struct metadata_feed *feed = pointer;
+
+	must(feed->magic == FEED_MAGIC);
+	return feed;
+}
+
+static const struct kubernetes_options *options_of(const struct metadata_feed *feed)
+{
+	return &feed->conf->kubernetes;
+}
+
+/* ---- what it says of itself --------------------------------------------------------------------- */
+
+static const char *source_name(const struct metadata_feed *feed)
+{
+	if (feed->kubelet != NULL && feed->api != NULL)
+		return "undecided";
+	return feed->kubelet != NULL ? "kubelet" : feed->api != NULL ? "api" : "unreachable";
+}
+
+/* A failure is told of when it begins, and when it has another reason. */
+static void fail(struct metadata_feed *feed, const char *source, const char *reason)
+{
+	feed->is_answering = false;
+	if (strcmp(feed->trouble, reason) == 0)
+		return;
+	(void)snprintf(feed->trouble, sizeof feed->trouble, "%s", reason);
+	log_warn("no metadata from their source, records go on without if they must", "source=%s error=%s",
+	    source, log_quote(reason));
+}
+
+static void succeed(struct metadata_feed *feed, const char *source)
+{
+	if (feed->trouble[0] != '\0')
+		log_info("metadata come again", "source=%s", source);
+	feed->trouble[0] = '\0';
+	feed->is_answering = true;
+}
+
+/* ---- the kubelet -------------------------------------------------------------------------------- */
+
+static char *copy_of(const char *text)
+{
+	return text != NULL ? xstrdup(text) : NULL;
+}
+
+static char *default_url(void)
+{
+	const char *ip = getenv("NODE_IP");
+
+	if (ip == NULL || ip[0] == '\0')
+		ip = "127.0.0.1";
+	return xasprintf(strchr(ip, ':') != NULL ? "https://[%s]:%u" : "https://%s:%u", ip, KUBELET_PORT);
+}
+
+/* Who we are goes to a kubelet that proves who it is, or where an operator said that it need not. */
+static void describe_kubelet(struct metadata_feed *feed)
+{
+	const struct kubernetes_options *options = options_of(feed);
+	const struct kube_config *from = &feed->credentials;
+	struct kube_config *to = &feed->at_kubelet;
+	const char *name = options->kubelet_server_name;
+
+	if (name == NULL && options->kubelet_url == NULL)
+		name = feed->conf->collector.node_name; /* what a kubelet's own certificate carries */
+	*to = (struct kube_config){
+	    .server = options->kubelet_url != NULL ? xstrdup(options->kubelet_url) : default_url(),
+	    .ca_file = copy_of(options->kubelet_ca_file != NULL ? options->kubelet_ca_file : from->ca_file),
+	    .ca_data = options->kubelet_ca_file != NULL ? NULL : copy_of(from->ca_data),
+	    .server_name = copy_of(name),
+	    .insecure = options->kubelet_insecure,
+	    .source = xstrdup("kubelet"),
+	};
+	if (strncmp(to->server, "https://", 8) != 0)
+		return;
+	to->token = copy_of(from->token);
+	to->token_file = copy_of(from->token_file);
+	to->cert_file = copy_of(from->cert_file);
+	to->key_file = copy_of(from->key_file);
+	to->cert_data = copy_of(from->cert_data);
+	to->key_data = copy_of(from->key_data);
+}
+
+static void on_tick(uv_timer_t *timer);
+
+static void hurry(struct metadata_feed *feed)
+{
+	must(uv_timer_start(&feed->tick, on_tick, 0, TICK_MS) == 0);
+}
+
+static void on_kubelet_answered(void *arg, enum kube_result result, const char *message)
+{
+	struct metadata_feed *feed = feed_of(arg);
+
+	feed->env.totals->requests++;
+	feed->env.totals->failures += result != KUBE_OK;
+	feed->kubelet_answers = result == KUBE_OK;
+	feed->kubelet_failed = result != KUBE_OK;
+	if (feed->is_undecided)
+		hurry(feed);
+	if (result == KUBE_OK)
+		succeed(feed, "kubelet");
+	else if (feed->api == NULL || feed->is_undecided)
+		fail(feed, "kubelet", message);
+}
+
+static bool start_kubelet(struct metadata_feed *feed, struct err *err)
+{
+	const struct metadata_kubelet_events events = {.answered = on_kubelet_answered, .arg = feed};
+
+	if (feed->kubelet != NULL)
+		return true;
+	if (feed->kubelet_client == NULL) {
+		kube_config_release(&feed->at_kubelet);
+		describe_kubelet(feed);
+		if (kube_client_new(
+			&feed->kubelet_client, feed->env.loop, feed->env.http, &feed->at_kubelet, err) != 0)
+			return false;
+	}
+	feed->kubelet = metadata_kubelet_new(feed->env.loop, feed->kubelet_client, feed->store, &events);
+	return true;
+}
+
+static void stop_kubelet(struct metadata_feed *feed)
+{
+	if (feed->kubelet != NULL)
+		metadata_kubelet_close(feed->kubelet);
+	feed->kubelet = NULL;
+}
+
+/* ---- the API server ----------------------------------------------------------------------------- */
+
+/* Reads the credentials, if there are any.  false: there are none, or they cannot be read. */
+static bool load_credentials(struct metadata_feed *feed, struct err *err)
+{
+	const char *path = options_of(feed)->kubeconfig, *host = getenv("KUBERNETES_SERVICE_HOST");
+
+	if (feed->has_credentials)
+		return true;
+	if (path == NULL && (host == NULL || host[0] == '\0')) {
+		(void)err_set(err, -1, "no kubeconfig is given, and this is no pod with a service account");
+		return false;
+	}
+	kube_config_release(&feed->credentials);
+	if (kube_config_load(&feed->credentials, path, getenv, err) != 0 ||
+	    kube_client_new(&feed->api_client, feed->env.loop, feed->env.http, &feed->credentials, err) != 0)
+		return false;
+	feed->has_credentials = true;
+	return true;
+}
+
+static bool start_api(struct metadata_feed *feed, struct err *err)
+{
+	if (feed->api != NULL)
+		return true;
+	feed->requests = feed->failures = 0;
+	return metadata_api_new(&feed->api, feed->env.loop, feed->api_client, feed->store, &feed->choice,
+		   feed->conf->collector.node_name, err) == 0;
+}
+
+static void count_api(struct metadata_feed *feed)
+{
+	struct metadata_api_state state = metadata_api_state(feed->api);
+
+	feed->env.totals->requests += state.requests - feed->requests;
+	feed->env.totals->failures += state.failures - feed->failures;
+	feed->requests = state.requests;
+	feed->failures = state.failures;
+}
+
+static void stop_api(struct metadata_feed *feed)
+{
+	if (feed->api == NULL)
+		return;
+	count_api(feed);
+	metadata_api_close(feed->api);
+	feed->api = NULL;
+}
+
+static void look_at_api(struct metadata_feed *feed)
+{
+	struct metadata_api_state state = metadata_api_state(feed->api);
+
+	count_api(feed);
+	if (feed->is_undecided && !state.is_synced)
+		return;
+	pod_store_hear(feed->store, state.is_synced && state.error[0] == '\0');
+	if (state.error[0] != '\0')
+		fail(feed, "api", state.error);
+	else if (state.is_synced)
+		succeed(feed, "api");
+}
+
+/* ---- which one ---------------------------------------------------------------------------------- */
+
+/* What only the API server has. */
+static bool needs_api(const struct metadata_feed *feed)
+{
+	return metadata_choice_has(&feed->choice, METADATA_NAMESPACE_LABELS) ||
+	       metadata_choice_has(&feed->choice, METADATA_NODE_LABELS);
+}
+
+static void decide(struct metadata_feed *feed)
+{
+	struct err err = {.code = 0};
+
+	if (feed->kubelet_answers && (feed->api == NULL || !metadata_api_state(feed->api).is_synced)) {
+		stop_api(feed);
+	} else if (feed->api != NULL && metadata_api_state(feed->api).is_synced) {
+		stop_kubelet(feed);
+	} else {
+		if (feed->kubelet_failed && feed->api == NULL && !start_api(feed, &err))
+			fail(feed, "api", err.text);
+		return;
+	}
+	feed->is_undecided = false;
+	log_info("metadata source chosen", "source=%s", source_name(feed));
+}
+
+/* false: something could not be read or opened; it is tried again. */
+static bool start(struct metadata_feed *feed)
+{
+	int source = options_of(feed)->metadata_source;
+	struct err err = {.code = 0};
+	bool works = true;
+
+	if (source == METADATA_SOURCE_KUBELET) {
+		(void)load_credentials(feed, &err); /* a kubelet may do without */
+		works = start_kubelet(feed, &err);
+	} else {
+		works = load_credentials(feed, &err);
+		if (works && (source == METADATA_SOURCE_API || needs_api(feed)))
+			works = start_api(feed, &err);
+		else if (works)
+			works = start_kubelet(feed, &err);
+	}
+	if (!works)
+		fail(feed, source == METADATA_SOURCE_KUBELET ? "kubelet" : "api", err.text);
+	return works;
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+	struct metadata_feed *feed = feed_of(timer->data);
+
+	if (feed->kubelet == NULL && feed->api == NULL && ++feed->ticks % REOPEN_TICKS == 0)
+		(void)start(feed);
+	if (feed->api != NULL)
+		look_at_api(feed);
+	if (feed->is_undecided)
+		decide(feed);
+}
+
+static void on_unknown(void *arg)
+{
+	struct metadata_feed *feed = feed_of(arg);
+
+	if (feed->kubelet != NULL)
+		metadata_kubelet_ask(feed->kubelet);
+}
+
+static void on_excluded(void *arg, struct container *container)
+{
+	const struct metadata_feed *feed = feed_of(arg);
+
+	feed->env.events.excluded(feed->env.events.arg, container);
+}
+
+static void on_included(void *arg, struct container *container)
+{
+	const struct metadata_feed *feed = feed_of(arg);
+
+	feed->env.events.included(feed->env.events.arg, container);
+}
+
+static void on_review(void *arg)
+{
+	const struct metadata_feed *feed = feed_of(arg);
+
+	feed->env.events.review(feed->env.events.arg);
+}
+
+/* ---- life --------------------------------------------------------------------------------------- */
+
+static struct pod_store *open_store(struct metadata_feed *feed)
+{
+	struct pod_store_options options = {
+	    .choice = &feed->choice,
+	    .wait_ms = options_of(feed)->metadata_wait_ms,
+	    .counts = &feed->env.totals->store,
+	    .events = {on_unknown, on_excluded, on_included, on_review, feed},
+	};
+
+	return pod_store_new(feed->env.loop, &options);
+}
+
+/* auto: is there a cluster at all?  In a pod it is worth a line that there is not. */
+static bool has_cluster(struct metadata_feed *feed)
+{
+	const char *host = getenv("KUBERNETES_SERVICE_HOST");
+	struct err err = {.code = 0};
+
+	if (load_credentials(feed, &err))
+		return true;
+	if (host != NULL || options_of(feed)->kubeconfig != NULL)
+		log_warn("no source of metadata: records carry what their path says", "reason=%s",
+		    log_quote(err.text));
+	else
+		log_debug("no source of metadata", "reason=%s", log_quote(err.text));
+	return false;
+}
+
+struct metadata_feed *metadata_feed_open(const struct metadata_feed_env *env, struct collector_conf *conf)
+{
+	struct metadata_feed *feed;
+
+	if (conf->kubernetes.metadata_source == METADATA_SOURCE_NONE)
+		return NULL;
+	feed = x_new(feed);
+	feed->magic = FEED_MAGIC;
+	feed->env = *env;
+	feed->conf = collector_conf_ref(conf);
+	collector_conf_choose(conf, &feed->choice);
+	feed->store = open_store(feed);
+	feed->is_undecided = conf->kubernetes.metadata_source == METADATA_SOURCE_AUTO;
+	must(uv_timer_init(env->loop, &feed->tick) == 0);
+	feed->tick.data = feed;
+	if (feed->is_undecided && !has_cluster(feed)) {
+		metadata_feed_close(feed);
+		return NULL;
+	}
+	(void)start(feed);
+	must(uv_timer_start(&feed->tick, on_tick, TICK_MS, TICK_MS) == 0);
+	return feed;
+}
+
+bool metadata_feed_fits(const struct metadata_feed *feed, const struct collector_conf *conf)
+{
+	struct metadata_choice choice;
+	bool fits;
+
+	collector_conf_choose(conf, &choice);
+	fits = collector_conf_same_kubernetes(feed->conf, conf) &&
+	       metadata_choice_same_templates(&feed->choice, &choice);
+	metadata_choice_release(&choice);
+	return fits;
+}
+
+void metadata_feed_attach(struct metadata_feed *feed, struct container *container)
+{
+	pod_store_attach(feed->store, container);
+}
+
+void metadata_feed_detach(struct metadata_feed *feed, struct container *container)
+{
+	pod_store_detach(feed->store, container);
+}
+
+bool metadata_feed_excludes(const struct metadata_feed *feed, const char *uid)
+{
+	return pod_store_excludes(feed->store, uid);
+}
+
+void metadata_feed_stop_waiting(struct metadata_feed *feed)
+{
+	pod_store_stop_waiting(feed->store);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+	struct metadata_feed *feed = feed_of(handle->data);
+
+	metadata_choice_release(&feed->choice);
+	kube_config_release(&feed->credentials);
+	kube_config_release(&feed->at_kubelet);
+	collector_conf_unref(feed->conf);
+	feed->magic = 0;
+	free(feed);
+}
+
+void metadata_feed_close(struct metadata_feed *feed)
+{
+	must(feed->magic == FEED_MAGIC);
+	stop_kubelet(feed);
+	stop_api(feed);
+	if (feed->kubelet_client != NULL)
+		kube_client_close(feed->kubelet_client);
+	if (feed->api_client != NULL)
+		kube_client_close(feed->api_client);
+	pod_store_close(feed->store);
+	uv_close((uv_handle_t *)&feed->tick, on_closed);
+}
+
+/* ---- seen from outside -------------------------------------------------------------------------- */
+
+struct tally {
+	size_t excluded;
+	struct buf *out;
+	bool *first;
+};
+
+static void count_excluded(void *arg, const struct pod_facts *facts)
+{
+	((struct tally *)arg)->excluded += facts->is_excluded;
+}
+
+void metadata_feed_measure(const struct metadata_feed *feed, struct metric_table *metrics)
+{
+	const struct metadata_totals *totals = feed->env.totals;
+	const struct {
+		const char *event;
+		uint64_t value;
+	} events[] = {
+	    {"unreadable", totals->store.unreadable},
+	    {"left_out", totals->store.left_out},
+	    {"began_without", totals->store.timed_out},
+	    {"excluded", totals->store.excluded},
+	    {"refused_annotation", totals->store.refused},
+	};
+	struct tally tally = {.excluded = 0};
+
+	pod_store_each(feed->store, count_excluded, &tally);
+	metric_set(metric_get(metrics, &family_pods), (double)pod_store_pods(feed->store));
+	metric_set(metric_get(metrics, &family_waiting), (double)pod_store_waiting(feed->store));
+	metric_set(metric_get(metrics, &family_excluded), (double)tally.excluded);
+	metric_set(metric_get(metrics, &family_up, "kubelet"), feed->is_answering && feed->kubelet != NULL);
+	metric_set(metric_get(metrics, &family_up, "api"), feed->is_answering && feed->api != NULL);
+	metric_follow(metric_get(metrics, &family_requests, "ok"), totals->requests - totals->failures);
+	metric_follow(metric_get(metrics, &family_requests, "failed"), totals->failures);
+	for (size_t i = 0; i < sizeof events / sizeof events[0]; i++)
+		metric_follow(metric_get(metrics, &family_events, events[i].event), events[i].value);
+}
+
+static void add_text(struct buf *out, const char *before, const char *text)
+{
+	buf_add_text(out, before);
+	buf_add_json(out, text, strlen(text));
+}
+
+static void write_pod(struct buf *out, const struct pod_facts *facts)
+{
+	add_text(out, "\"namespace\":", facts->namespace_name);
+	add_text(out, ",\"pod\":", facts->name);
+	add_text(out, ",\"uid\":", facts->uid);
+}
+
+static void write_excluded(void *arg, const struct pod_facts *facts)
+{
+	struct tally *tally = arg;
+
+	if (!facts->is_excluded)
+		return;
+	buf_add_text(tally->out, *tally->first ? "{" : ",{");
+	*tally->first = false;
+	write_pod(tally->out, facts);
+	buf_add_text(tally->out, "}");
+}
+
+static void write_refused(void *arg, const struct pod_facts *facts)
+{
+	struct tally *tally = arg;
+
+	if (facts->refused[0] == '\0')
+		return;
+	buf_add_text(tally->out, *tally->first ? "{" : ",{");
+	*tally->first = false;
+	write_pod(tally->out, facts);
+	add_text(tally->out, ",\"annotation\":", facts->refused);
+	buf_add_text(tally->out,
+	    ",\"reason\":\"not in this version, or not a value that it takes; it has no effect\"}");
+}
+
+void metadata_feed_write_status(const struct metadata_feed *feed, struct buf *out)
+{
+	bool first = true;
+	struct tally tally = {.out = out, .first = &first};
+
+	buf_printf(out, "{\"source\":\"%s\",\"answering\":%s,\"pods\":%zu,\"waiting_containers\":%zu",
+	    source_name(feed), feed->is_answering ? "true" : "false", pod_store_pods(feed->store),
+	    pod_store_waiting(feed->store));
+	buf_printf(out, ",\"requests\":%" PRIu64 ",\"failures\":%" PRIu64 ",\"began_without\":%" PRIu64,
+	    feed->env.totals->requests, feed->env.totals->failures, feed->env.totals->store.timed_out);
+	add_text(out, ",\"error\":", feed->trouble);
+	buf_add_text(out, ",\"excluded\":[");
+	pod_store_each(feed->store, write_excluded, &tally);
+	buf_add_text(out, "],\"refused\":[");
+	first = true;
+	pod_store_each(feed->store, write_refused, &tally);
+	buf_add_text(out, "]}");
+}
+
+static void write_stream(void *arg, const struct pod_facts *facts)
+{
+	struct tally *tally = arg;
+
+	if (!facts->is_excluded)
+		return;
+	buf_printf(tally->out, "%s\n{\"output\":null,\"path\":null,", *tally->first ? "" : ",");
+	*tally->first = false;
+	write_pod(tally->out, facts);
+	buf_add_text(tally->out, ",\"excluded\":true}");
+}
+
+void metadata_feed_write_streams(const struct metadata_feed *feed, struct buf *out, bool *first)
+{
+	struct tally tally = {.out = out, .first = first};
+
+	pod_store_each(feed->store, write_stream, &tally);
+}

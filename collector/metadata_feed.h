@@ -1,0 +1,52 @@
+/* What the API knows of the containers that are followed: labels and the like for their records, and who asks
+ * not to be read.  Chooses the source, keeps it going, and says how it does. */
+#ifndef DRAVE_COLLECTOR_METADATA_FEED_H
+#define DRAVE_COLLECTOR_METADATA_FEED_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "collector/collector_conf.h"
+#include "collector/pod_store.h"
+#include "common/http.h"
+#include "common/metric.h"
+
+struct metadata_feed;
+
+/* Counters that outlive a reload: the owner's. */
+struct metadata_totals {
+	struct pod_store_counts store;
+	uint64_t requests, failures;
+};
+
+struct metadata_feed_env {
+	uv_loop_t *loop;
+	struct http *http;
+	struct metadata_totals *totals;
+	/* As of the pod store, but for `unknown`. */
+	struct pod_store_events events;
+};
+
+/* NULL: there is no source, so nothing is known and nothing waited for.  conf is counted as long as it lives.
+ */
+struct metadata_feed *metadata_feed_open(const struct metadata_feed_env *env, struct collector_conf *conf);
+/* Would one that is opened for this configuration be another one? */
+bool metadata_feed_fits(const struct metadata_feed *feed, const struct collector_conf *conf);
+/* Once for each tail of the container. */
+void metadata_feed_attach(struct metadata_feed *feed, struct container *container);
+void metadata_feed_detach(struct metadata_feed *feed, struct container *container);
+bool metadata_feed_excludes(const struct metadata_feed *feed, const char *uid);
+/* Nobody waits any more (the end is near). */
+void metadata_feed_stop_waiting(struct metadata_feed *feed);
+/* Leaves attached containers without metadata.  Frees in the last close callback. */
+void metadata_feed_close(struct metadata_feed *feed);
+
+void metadata_feed_measure(const struct metadata_feed *feed, struct metric_table *metrics);
+/* One JSON object. */
+void metadata_feed_write_status(const struct metadata_feed *feed, struct buf *out);
+/* A row for each excluded pod, each followed by a comma unless it is the first (*first is kept by the
+ * caller). */
+void metadata_feed_write_streams(const struct metadata_feed *feed, struct buf *out, bool *first);
+
+#endif

@@ -1,0 +1,703 @@
+/* Pod store.  Two tables meet here: what a source knows of pods, and the containers whose files are followed.
+ *
+ *   pod:        (only containers wait for it) -> known -> gone: kept while a container is attached, and for a
+ * minute container:  WAITING -> (known | known to be none | waited for long enough) -> its readers begin;
+ * news are taken for ever
+ *
+ * Stands between the sources and the collector.  Owns what is known, and the metadata that origins point to.
+ * Decides nothing about reading but this one wait: who is excluded is told, who acts on it is elsewhere. */
+#include "config.h"
+#include "collector/pod_store.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/must.h"
+#include "common/table.h"
+
+#define LOG_MODULE     "metadata"
+#define STORE_MAGIC    MAGIC('p', 'o', 'd', 's')
+#define TICK_MS        50    /* how often those who wait are looked at */
+#define GONE_KEPT_MS   60000 /* its files may be found a little later */
+#define PODS_MAX       4096  /* of one node */
+#define NAMESPACES_MAX 65536
+#define MORE_MAX       5
+
+struct known;
+
+/* A container whose files are followed. */
+struct link {
+	struct container *container;
+	struct known *pod;
+	struct metadata *metadata; /* that its origin points to; NULL = not known */
+	unsigned tail_count;
+	uint64_t since_ms;
+	uint64_t number;                          /* of the last list that had begun when it came */
+	unsigned more_count;                      /* how often more was asked for */
+	struct link *prev, *next;                 /* of its pod */
+	struct link *waiting_prev, *waiting_next; /* while container->awaits_metadata */
+	UT_hash_handle hh;                        /* by container */
+};
+
+struct known {
+	char *uid;
+	struct pod_facts *facts; /* NULL: nothing is known yet */
+	bool is_listed;          /* the source has it; else it is gone */
+	bool was_seen;           /* in the list that is coming in */
+	uint64_t gone_ms;
+	struct link *links;
+	UT_hash_handle hh;
+};
+
+struct set {
+	struct label_set *labels;
+	bool was_seen;
+	UT_hash_handle hh;
+};
+
+/* Namespaces, nodes. */
+struct sets {
+	enum metadata_kind kind;
+	bool is_expected;
+	bool is_complete;
+	struct set *table; /* by name */
+	size_t limit;
+};
+
+struct pod_store {
+	unsigned magic;
+	struct pod_store_options options;
+	struct known *pods; /* by uid */
+	struct link *links; /* by container */
+	struct link *waiting;
+	size_t pod_count, waiting_count;
+	uint64_t list_number;
+	bool is_listing;
+	bool is_answering;
+	uint64_t silent_since_ms;
+	bool needs_review;
+	bool has_told_limit;
+	struct sets namespaces, nodes;
+	uv_timer_t tick;
+};
+
+static struct pod_store *store_of(void *pointer)
+{
+	struct pod_store *store = pointer;
+
+	must(store->magic == STORE_MAGIC);
+	return store;
+}
+
+/* ---- labels of namespaces and nodes ------------------------------------------------------------- */
+
+static struct sets *sets_of(struct pod_store *store, enum metadata_kind kind)
+{
+	must(kind == METADATA_NAMESPACE_LABELS || kind == METADATA_NODE_LABELS);
+	return kind == METADATA_NAMESPACE_LABELS ? &store->namespaces : &store->nodes;
+}
+
+static struct set *find_set(const struct sets *sets, const char *name)
+{
+	struct set *set;
+
+	HASH_FIND_STR(sets->table, name, set);
+	return set;
+}
+
+static void free_set(struct sets *sets, struct set *set)
+{
+	HASH_DEL(sets->table, set);
+	label_set_free(set->labels);
+	free(set);
+}
+
+static const struct label_set *labels_of_namespace(const struct pod_store *store, const struct known *pod)
+{
+	const struct set *set = find_set(&store->namespaces, pod->facts->namespace_name);
+
+	return set != NULL ? set->labels : NULL;
+}
+
+/* There is one: ours. */
+static const struct label_set *labels_of_node(const struct pod_store *store)
+{
+	return store->nodes.table != NULL ? store->nodes.table->labels : NULL;
+}
+
+/* ---- waiting ------------------------------------------------------------------------------------ */
+
+static void begin_reading(struct pod_store *store, struct link *link)
+{
+	struct tail *tail;
+
+	if (!link->container->awaits_metadata)
+		return;
+	link->container->awaits_metadata = false;
+	DL_DELETE2(store->waiting, link, waiting_prev, waiting_next);
+	store->waiting_count--;
+	if (store->waiting == NULL)
+		uv_timer_stop(&store->tick);
+	DL_FOREACH (link->container->tails, tail)
+		tail_wake(tail);
+}
+
+static bool is_known(const struct pod_store *store, const struct known *pod)
+{
+	if (pod->facts == NULL)
+		return false;
+	if (store->namespaces.is_expected && !store->namespaces.is_complete &&
+	    labels_of_namespace(store, pod) == NULL)
+		return false;
+	return !store->nodes.is_expected || store->nodes.is_complete || labels_of_node(store) != NULL;
+}
+
+/* What its records carry is made anew of what is known now. */
+static void renew(struct pod_store *store, struct link *link)
+{
+	struct metadata *old = link->metadata;
+
+	link->metadata = link->pod->facts != NULL
+			     ? pod_metadata_new(link->pod->facts, link->container->origin.container,
+				   labels_of_namespace(store, link->pod), labels_of_node(store))
+			     : NULL;
+	link->container->origin.metadata = link->metadata;
+	link->container->origin.metadata_version++;
+	pod_metadata_free(old);
+}
+
+static void give_up_waiting(struct pod_store *store, struct link *link)
+{
+	if (link->metadata == NULL)
+		store->options.counts->timed_out++;
+	begin_reading(store, link);
+}
+
+/* Since when it has waited for long enough: a source that was silent before it came has had its time. */
+static uint64_t deadline_of(const struct pod_store *store, const struct link *link)
+{
+	uint64_t deadline = link->since_ms + store->options.wait_ms;
+	uint64_t silence = store->silent_since_ms + store->options.wait_ms;
+
+	if (!store->is_answering && silence < deadline)
+		deadline = silence;
+	return deadline;
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+	struct pod_store *store = store_of(timer->data);
+	uint64_t now_ms = clock_monotonic_ms();
+	struct link *link, *next;
+
+	DL_FOREACH_SAFE2 (store->waiting, link, next, waiting_next)
+		if (now_ms >= deadline_of(store, link))
+			give_up_waiting(store, link);
+}
+
+static void wait_for(struct pod_store *store, struct link *link)
+{
+	link->container->awaits_metadata = true;
+	DL_APPEND2(store->waiting, link, waiting_prev, waiting_next);
+	store->waiting_count++;
+	if (!uv_is_active((uv_handle_t *)&store->tick))
+		uv_timer_start(&store->tick, on_tick, TICK_MS, TICK_MS);
+}
+
+void pod_store_stop_waiting(struct pod_store *store)
+{
+	struct link *link, *next;
+
+	must(store->magic == STORE_MAGIC);
+	store->options.wait_ms = 0;
+	DL_FOREACH_SAFE2 (store->waiting, link, next, waiting_next)
+		begin_reading(store, link);
+}
+
+void pod_store_hear(struct pod_store *store, bool is_answering)
+{
+	must(store->magic == STORE_MAGIC);
+	if (store->is_answering && !is_answering)
+		store->silent_since_ms = clock_monotonic_ms();
+	store->is_answering = is_answering;
+}
+
+/* ---- pods --------------------------------------------------------------------------------------- */
+
+static struct known *find_pod(const struct pod_store *store, const char *uid)
+{
+	struct known *pod;
+
+	HASH_FIND_STR(store->pods, uid, pod);
+	return pod;
+}
+
+static struct known *get_pod(struct pod_store *store, const char *uid)
+{
+	struct known *pod = find_pod(store, uid);
+
+	if (pod != NULL)
+		return pod;
+	pod = x_new(pod);
+	pod->uid = xstrdup(uid);
+	HASH_ADD_KEYPTR(hh, store->pods, pod->uid, strlen(pod->uid), pod);
+	return pod;
+}
+
+static void free_pod(struct pod_store *store, struct known *pod)
+{
+	must(pod->links == NULL);
+	HASH_DEL(store->pods, pod);
+	store->pod_count -= pod->facts != NULL;
+	pod_facts_free(pod->facts);
+	free(pod->uid);
+	free(pod);
+}
+
+/* Pods that are gone and whose files nobody follows. */
+static void forget_gone(struct pod_store *store, bool at_once)
+{
+	uint64_t now_ms = clock_monotonic_ms();
+	struct known *pod, *next;
+
+	HASH_ITER (hh, store->pods, pod, next)
+		if (!pod->is_listed && pod->links == NULL &&
+		    (at_once || pod->facts == NULL || now_ms - pod->gone_ms >= GONE_KEPT_MS))
+			free_pod(store, pod);
+}
+
+static void lose(struct known *pod)
+{
+	if (!pod->is_listed)
+		return;
+	pod->is_listed = false;
+	pod->gone_ms = clock_monotonic_ms();
+}
+
+/* The links of a pod learn whether it is excluded. */
+static void tell_exclusion(struct pod_store *store, struct known *pod, bool is_excluded)
+{
+	const struct pod_store_events *events = &store->options.events;
+	struct link *link, *next;
+
+	store->needs_review = true;
+	store->options.counts->excluded += is_excluded;
+	log_info(is_excluded ? "pod asks not to be read" : "pod may be read again", "namespace=%s pod=%s",
+	    log_quote(pod->facts->namespace_name), log_quote(pod->facts->name));
+	DL_FOREACH_SAFE (pod->links, link, next) {
+		link->container->is_excluded = is_excluded;
+		if (is_excluded)
+			events->excluded(events->arg, link->container);
+		else
+			events->included(events->arg, link->container);
+	}
+}
+
+static void take_facts(struct pod_store *store, struct known *pod, struct pod_facts *facts)
+{
+	struct pod_facts *old = pod->facts;
+	bool was_excluded = old != NULL && old->is_excluded;
+	struct link *link;
+
+	pod->facts = facts;
+	store->pod_count += old == NULL;
+	store->options.counts->left_out += facts->left_out;
+	if (facts->refused[0] != '\0' && (old == NULL || strcmp(old->refused, facts->refused) != 0)) {
+		store->options.counts->refused++;
+		log_warn("annotation of a pod is not in this version and has no effect",
+		    "namespace=%s pod=%s annotation=%s", log_quote(facts->namespace_name),
+		    log_quote(facts->name), log_quote(facts->refused));
+	}
+	if (facts->left_out != 0 && (old == NULL || old->left_out == 0))
+		log_warn("a pod has more labels and annotations than records can carry, some are left out",
+		    "namespace=%s pod=%s left_out=%u", log_quote(facts->namespace_name),
+		    log_quote(facts->name), facts->left_out);
+	if (facts->is_excluded != was_excluded)
+		tell_exclusion(store, pod, facts->is_excluded);
+	DL_FOREACH (pod->links, link)
+		renew(store, link);
+	pod_facts_free(old);
+}
+
+static void settle_known(struct pod_store *store, struct known *pod)
+{
+	struct link *link;
+
+	if (!is_known(store, pod))
+		return;
+	DL_FOREACH (pod->links, link)
+		begin_reading(store, link);
+}
+
+static void review(struct pod_store *store)
+{
+	if (!store->needs_review)
+		return;
+	store->needs_review = false;
+	store->options.events.review(store->options.events.arg);
+}
+
+/* A node has hundreds of pods, so a source that sends more is not to be believed. */
+static bool has_room(struct pod_store *store, const char *uid)
+{
+	if (store->pod_count < PODS_MAX || find_pod(store, uid) != NULL)
+		return true;
+	forget_gone(store, true);
+	if (store->pod_count < PODS_MAX)
+		return true;
+	if (!store->has_told_limit)
+		log_warn("there are more pods on this node than are kept", "limit=%u", PODS_MAX);
+	store->has_told_limit = true;
+	return false;
+}
+
+static void put(struct pod_store *store, struct pod_facts *facts)
+{
+	struct known *pod;
+
+	if (!has_room(store, facts->uid)) {
+		pod_facts_free(facts);
+		return;
+	}
+	pod = get_pod(store, facts->uid);
+	pod->is_listed = pod->was_seen = true;
+	if (pod->facts != NULL && pod->facts->hash == facts->hash)
+		pod_facts_free(facts);
+	else
+		take_facts(store, pod, facts);
+	settle_known(store, pod);
+}
+
+void pod_store_put(struct pod_store *store, const struct cJSON *object)
+{
+	struct pod_facts *facts;
+	struct err err = {.code = 0};
+
+	must(store->magic == STORE_MAGIC);
+	if (pod_facts_read(&facts, object, store->options.choice, &err) != 0) {
+		if (store->options.counts->unreadable++ == 0)
+			log_warn("an object is no pod, it is passed over", "error=%s", log_quote(err.text));
+		return;
+	}
+	put(store, facts);
+	if (!store->is_listing) /* else its end does */
+		review(store);
+}
+
+/* The mirror of a static pod may have been made anew by now: that one is another object with the same logs.
+ */
+void pod_store_remove(struct pod_store *store, const struct cJSON *object)
+{
+	struct pod_facts *facts;
+	struct known *pod;
+
+	must(store->magic == STORE_MAGIC);
+	if (pod_facts_read(&facts, object, store->options.choice, NULL) != 0)
+		return;
+	pod = find_pod(store, facts->uid);
+	if (pod != NULL && pod->facts != NULL && strcmp(pod->facts->object_uid, facts->object_uid) == 0)
+		lose(pod);
+	pod_facts_free(facts);
+	forget_gone(store, false);
+}
+
+uint64_t pod_store_begin_list(struct pod_store *store)
+{
+	struct known *pod, *next;
+
+	must(store->magic == STORE_MAGIC);
+	HASH_ITER (hh, store->pods, pod, next)
+		pod->was_seen = false;
+	store->is_listing = true;
+	return ++store->list_number;
+}
+
+/* Nobody who was there when the list began, and is not in it, waits any longer. */
+static void settle_absent(struct pod_store *store, uint64_t number)
+{
+	struct link *link, *next;
+
+	DL_FOREACH_SAFE2 (store->waiting, link, next, waiting_next)
+		if (link->number < number && link->pod->facts == NULL)
+			give_up_waiting(store, link);
+}
+
+void pod_store_end_list(struct pod_store *store, uint64_t number, bool is_final)
+{
+	struct known *pod, *next;
+
+	must(store->magic == STORE_MAGIC);
+	HASH_ITER (hh, store->pods, pod, next)
+		if (!pod->was_seen)
+			lose(pod);
+	forget_gone(store, false);
+	if (is_final)
+		settle_absent(store, number);
+	store->is_listing = false;
+	pod_store_hear(store, true);
+	review(store);
+}
+
+/* ---- namespaces and nodes ----------------------------------------------------------------------- */
+
+/* Containers that these labels concern: all of them, or those of one namespace. */
+static void labels_changed(struct pod_store *store, const struct sets *sets, const char *name)
+{
+	struct link *link, *next;
+
+	HASH_ITER (hh, store->links, link, next) {
+		const struct pod_facts *facts = link->pod->facts;
+
+		if (facts == NULL)
+			continue;
+		if (name != NULL && sets->kind == METADATA_NAMESPACE_LABELS &&
+		    strcmp(facts->namespace_name, name) != 0)
+			continue;
+		if (name != NULL)
+			renew(store, link);
+		if (is_known(store, link->pod))
+			begin_reading(store, link);
+	}
+}
+
+void pod_store_expect(struct pod_store *store, enum metadata_kind kind)
+{
+	sets_of(store, kind)->is_expected = true;
+}
+
+void pod_store_begin_labels(struct pod_store *store, enum metadata_kind kind)
+{
+	struct sets *sets = sets_of(store, kind);
+	struct set *set, *next;
+
+	HASH_ITER (hh, sets->table, set, next)
+		set->was_seen = false;
+}
+
+void pod_store_put_labels(struct pod_store *store, enum metadata_kind kind, const struct cJSON *object)
+{
+	struct sets *sets = sets_of(store, kind);
+	struct label_set *labels;
+	struct set *set;
+	struct err err = {.code = 0};
+
+	if (label_set_read(&labels, object, store->options.choice, kind, &err) != 0) {
+		if (store->options.counts->unreadable++ == 0)
+			log_warn(
+			    "an object has no labels, it is passed over", "error=%s", log_quote(err.text));
+		return;
+	}
+	set = find_set(sets, labels->name);
+	if (set == NULL && HASH_COUNT(sets->table) >= sets->limit) {
+		label_set_free(labels);
+		return;
+	}
+	if (set != NULL && set->labels->hash == labels->hash) {
+		set->was_seen = true;
+		label_set_free(labels);
+		return;
+	}
+	if (set != NULL)
+		free_set(sets, set);
+	store->options.counts->left_out += labels->left_out;
+	set = x_new(set);
+	*set = (struct set){.labels = labels, .was_seen = true};
+	HASH_ADD_KEYPTR(hh, sets->table, labels->name, strlen(labels->name), set);
+	labels_changed(store, sets, labels->name);
+}
+
+void pod_store_remove_labels(struct pod_store *store, enum metadata_kind kind, const struct cJSON *object)
+{
+	struct sets *sets = sets_of(store, kind);
+	struct label_set *labels;
+	struct set *set;
+
+	if (label_set_read(&labels, object, store->options.choice, kind, NULL) != 0)
+		return;
+	set = find_set(sets, labels->name);
+	if (set != NULL) /* what its pods' last lines carry stays as it is */
+		free_set(sets, set);
+	label_set_free(labels);
+}
+
+void pod_store_end_labels(struct pod_store *store, enum metadata_kind kind)
+{
+	struct sets *sets = sets_of(store, kind);
+	struct set *set, *next;
+
+	HASH_ITER (hh, sets->table, set, next)
+		if (!set->was_seen)
+			free_set(sets, set);
+	sets->is_complete = true;
+	labels_changed(store, sets, NULL);
+}
+
+/* ---- containers --------------------------------------------------------------------------------- */
+
+static struct link *find_link(const struct pod_store *store, const struct container *container)
+{
+	struct link *link;
+
+	HASH_FIND_PTR(store->links, &container, link);
+	return link;
+}
+
+static void begin_link(struct pod_store *store, struct link *link)
+{
+	const struct known *pod = link->pod;
+
+	if (pod->facts != NULL)
+		renew(store, link);
+	link->container->is_excluded = pod->facts != NULL && pod->facts->is_excluded;
+	if (is_known(store, pod) || store->options.wait_ms == 0)
+		return;
+	if (!store->is_answering && link->since_ms >= store->silent_since_ms + store->options.wait_ms)
+		store->options.counts->timed_out++;
+	else
+		wait_for(store, link);
+}
+
+void pod_store_attach(struct pod_store *store, struct container *container)
+{
+	struct link *link = find_link(store, container);
+
+	must(store->magic == STORE_MAGIC);
+	if (link != NULL) {
+		link->tail_count++;
+		return;
+	}
+	link = x_new(link);
+	*link = (struct link){
+	    .container = container,
+	    .pod = get_pod(store, container->origin.uid),
+	    .tail_count = 1,
+	    .since_ms = clock_monotonic_ms(),
+	    .number = store->list_number,
+	};
+	DL_APPEND(link->pod->links, link);
+	HASH_ADD_PTR(store->links, container, link);
+	begin_link(store, link);
+	if (link->pod->facts == NULL)
+		store->options.events.unknown(store->options.events.arg);
+}
+
+/* The container goes on without. */
+static void free_link(struct pod_store *store, struct link *link)
+{
+	struct known *pod = link->pod;
+
+	begin_reading(store, link);
+	link->container->is_excluded = false;
+	link->container->origin.metadata = NULL;
+	link->container->origin.metadata_version++;
+	pod_metadata_free(link->metadata);
+	HASH_DEL(store->links, link);
+	DL_DELETE(pod->links, link);
+	free(link);
+	if (pod->links == NULL && pod->facts == NULL)
+		free_pod(store, pod);
+}
+
+void pod_store_detach(struct pod_store *store, struct container *container)
+{
+	struct link *link = find_link(store, container);
+
+	must(store->magic == STORE_MAGIC && link != NULL && link->tail_count > 0);
+	if (--link->tail_count == 0)
+		free_link(store, link);
+}
+
+bool pod_store_excludes(const struct pod_store *store, const char *uid)
+{
+	const struct known *pod = find_pod(store, uid);
+
+	return pod != NULL && pod->facts != NULL && pod->facts->is_excluded;
+}
+
+bool pod_store_wants_more(struct pod_store *store)
+{
+	struct link *link, *next;
+	bool wants = false;
+
+	if (!metadata_choice_has(store->options.choice, METADATA_CONTAINER_ID))
+		return false;
+	HASH_ITER (hh, store->links, link, next) {
+		if (link->metadata == NULL || link->metadata->container_id[0] != '\0' ||
+		    link->more_count == MORE_MAX)
+			continue;
+		link->more_count++;
+		wants = true;
+	}
+	return wants;
+}
+
+/* ---- to be asked -------------------------------------------------------------------------------- */
+
+size_t pod_store_pods(const struct pod_store *store)
+{
+	return store->pod_count;
+}
+
+size_t pod_store_waiting(const struct pod_store *store)
+{
+	return store->waiting_count;
+}
+
+void pod_store_each(
+    const struct pod_store *store, void (*visit)(void *arg, const struct pod_facts *facts), void *arg)
+{
+	struct known *pod, *next;
+
+	HASH_ITER (hh, store->pods, pod, next)
+		if (pod->is_listed && (pod->facts->is_excluded || pod->facts->refused[0] != '\0'))
+			visit(arg, pod->facts);
+}
+
+/* ---- life --------------------------------------------------------------------------------------- */
+
+struct pod_store *pod_store_new(uv_loop_t *loop, const struct pod_store_options *options)
+{
+	struct pod_store *store = x_new(store);
+
+	store->magic = STORE_MAGIC;
+	store->options = *options;
+	store->silent_since_ms = clock_monotonic_ms();
+	store->namespaces = (struct sets){.kind = METADATA_NAMESPACE_LABELS, .limit = NAMESPACES_MAX};
+	store->nodes = (struct sets){.kind = METADATA_NODE_LABELS, .limit = 1};
+	must(uv_timer_init(loop, &store->tick) == 0);
+	store->tick.data = store;
+	return store;
+}
+
+static void free_sets(struct sets *sets)
+{
+	struct set *set, *next;
+
+	HASH_ITER (hh, sets->table, set, next)
+		free_set(sets, set);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+	struct pod_store *store = store_of(handle->data);
+
+	store->magic = 0;
+	free(store);
+}
+
+void pod_store_close(struct pod_store *store)
+{
+	struct link *link, *next_link;
+	struct known *pod, *next_pod;
+
+	must(store->magic == STORE_MAGIC);
+	HASH_ITER (hh, store->links, link, next_link)
+		free_link(store, link);
+	HASH_ITER (hh, store->pods, pod, next_pod)
+		free_pod(store, pod);
+	free_sets(&store->namespaces);
+	free_sets(&store->nodes);
+	uv_close((uv_handle_t *)&store->tick, on_closed);
+}

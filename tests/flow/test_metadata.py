@@ -1,0 +1,419 @@
+#!/usr/bin/env python3
+"""What the kubelet or the API server knows of pods: who is asked, how, for how long, and what happens when nobody answers."""
+
+import json
+import os
+import signal
+import time
+import unittest
+
+from kit import case
+from kit.certificates import Authority
+from kit.kubelet_api import TOKEN, KubeletApi
+from kit.wait import until
+
+FAR = "60s"    # a wait that no test sees the end of
+NEAR = "500ms"
+
+
+class MetadataCase(case.FlowCase):
+    def setUp(self):
+        super().setUp()
+        self.node = self.kubelet()
+        self.end, self.judge_of = self.endpoint(), self.oracle()
+
+    def authority(self):
+        return Authority(os.path.join(self.dir, "pki"))
+
+    def kubelet_api(self, certificate=None):
+        api = KubeletApi(certificate)
+        self.addCleanup(api.stop)
+        return api
+
+    def kubeconfig(self, url="http://127.0.0.1:1", token=TOKEN, ca_file=None):
+        path = os.path.join(self.dir, "kubeconfig")
+        cluster = {"server": url, **({"certificate-authority": ca_file} if ca_file else {})}
+        with open(path, "w") as file:
+            json.dump({"clusters": [{"name": "c", "cluster": cluster}], "users": [{"name": "u", "user": {"token": token}}],
+                       "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}], "current-context": "x"}, file)
+        return path
+
+    def follows(self, api, outputs=None, start=True, **rows):
+        kubernetes = {"metadata_source": "kubelet", "metadata_wait": FAR, "kubelet_url": api.url, **rows}
+        return self.collector(outputs or {"main": self.end}, kubernetes=kubernetes, start=start)
+
+    def knows(self, collector, **wanted):
+        """Waits until /status says so of metadata; None stands for any text."""
+        def agrees():
+            told = collector.status()["metadata"]
+            return all(told.get(key) == value if value is not None else told.get(key) for key, value in wanted.items()) and told
+        return until(agrees, lambda: f"{wanted}: {collector.status()['metadata']}")
+
+    def missing(self, collector):
+        return collector.metrics().sum("drave_metadata_missing_records_total")
+
+
+class TlsTest(MetadataCase):
+    """The kubelet proves who it is, or is not told who we are."""
+
+    def follow_tls(self, api, authority, **rows):
+        return self.follows(api, kubeconfig=self.kubeconfig(), **{"kubelet_ca_file": authority.ca, **rows})
+
+    def test_certificate_and_token(self):
+        authority = self.authority()
+        api = self.kubelet_api(authority.good())
+        container = self.node.container()
+        container.write(20)
+        api.put(container.pod, {"app": "web"})
+        collector = self.follow_tls(api, authority)
+        self.finish(self.end, self.judge_of, self.node.written, collector)
+        self.assertEqual(api.unauthorized, 0)
+
+    def test_name_of_the_node_alone(self):
+        """As in a kubelet's self-signed certificate: no address, so the name has to be said."""
+        authority = self.authority()
+        api = self.kubelet_api(authority.good("node", "DNS:node-1"))
+        container = self.node.container()
+        container.write(20)
+        api.put(container.pod)
+        collector = self.follow_tls(api, authority, kubelet_server_name="node-1")
+        self.finish(self.end, self.judge_of, self.node.written, collector)
+
+    def refused(self, api, authority):
+        container = self.node.container()
+        container.write(20)
+        collector = self.follow_tls(api, authority, metadata_wait=NEAR)
+        self.knows(collector, answering=False, error=None)
+        self.assertEqual(api.asked, [], "not even a request")
+        self.arrived(self.end, self.judge_of, self.node.written)
+        self.assertEqual(self.missing(collector), 20)
+        self.finish(self.end, self.judge_of, self.node.written, collector)
+
+    def test_wrong_name_is_refused(self):
+        authority = self.authority()
+        self.refused(self.kubelet_api(authority.wrong_name()), authority)
+
+    def test_stranger_is_refused(self):
+        authority = self.authority()
+        self.refused(self.kubelet_api(authority.self_signed()), authority)
+
+    def test_insecure_is_explicit_and_warned_about(self):
+        authority = self.authority()
+        api = self.kubelet_api(authority.wrong_name())
+        container = self.node.container()
+        container.write(20)
+        api.put(container.pod)
+        collector = self.follow_tls(api, authority, kubelet_insecure="on")
+        self.assertIn("certificates are not verified", collector.errors())
+        self.finish(self.end, self.judge_of, self.node.written, collector)
+
+
+class WaitTest(MetadataCase):
+    """A container begins when its pod is known, or has waited long enough, or nobody knows it."""
+
+    def test_late_metadata_within_the_wait(self):
+        api = self.kubelet_api()
+        api.delay = 0.3
+        containers = self.node.fleet(5)
+        for container in containers:
+            container.write(20)
+            api.put(container.pod)
+        collector = self.follows(api)
+        self.finish(self.end, self.judge_of, self.node.written, collector)
+
+    def test_unknown_pod_is_asked_for(self):
+        """Not after 30 seconds, but at once; the one a list does not have is nobody's, and not waited for."""
+        api = self.kubelet_api()
+        collector = self.follows(api)
+        self.knows(collector, answering=True)
+        container = self.node.container()
+        container.write(20)
+        api.put(container.pod)
+        self.arrived(self.end, self.judge_of, self.node.written)
+        stranger = self.node.container(pod="stranger")
+        stranger.write(20)
+        self.arrived(self.end, self.judge_of, self.node.written)
+        self.assertEqual(self.missing(collector), 20)
+        self.assertTrue(all(b - a > 0.95 for a, b in zip(api.asked, api.asked[1:])), "at most once a second")
+        self.finish(self.end, self.judge_of, self.node.written, collector)
+
+    def test_nothing_is_read_before(self):
+        api = self.kubelet_api()
+        api.delay = 3600
+        container = self.node.container()
+        container.write(20)
+        collector = self.follows(api)
+        self.knows(collector, waiting_containers=1)
+        self.assertEqual(collector.metric("drave_audit_bytes", term="read"), 0)
+        self.assertGreater(collector.metric("drave_input_lag_bytes"), 0)
+        collector.stop()
+        self.assertEqual(self.end.taken, [])
+
+    def test_beyond_the_wait(self):
+        """Records go on without and are counted; those that come after the metadata are not."""
+        api = self.kubelet_api()
+        api.stop()
+        containers = self.node.fleet(4)
+        for container in containers:
+            container.write(20)
+            api.put(container.pod)
+        collector = self.follows(api, metadata_wait=NEAR)
+        self.arrived(self.end, self.judge_of, self.node.written)
+        self.assertEqual(self.missing(collector), 80)
+        began = time.monotonic()
+        later = self.node.container(pod="later")
+        later.write(20)
+        self.arrived(self.end, self.judge_of, self.node.written)
+        self.assertLess(time.monotonic() - began, 5, "a source that is known dead is not waited for again")
+        api.put(later.pod)
+        api.start()
+        self.knows(collector, answering=True, pods=5)
+        for container in self.node.containers:
+            container.write(20)
+        self.arrived(self.end, self.judge_of, self.node.written)
+        self.assertEqual(self.missing(collector), 100)
+        self.finish(self.end, self.judge_of, self.node.written, collector)
+
+    def test_source_none_waits_for_nothing(self):
+        container = self.node.container()
+        container.write(20)
+        collector = self.collector({"main": self.end}, kubernetes={"metadata_source": "none", "metadata_wait": FAR})
+        self.arrived(self.end, self.judge_of, self.node.written)
+        self.assertEqual(collector.status()["metadata"], {"source": "none"})
+        self.assertNotIn("drave_metadata", collector.metrics().text)
+        self.finish(self.end, self.judge_of, self.node.written, collector)
+
+    def test_once_waits_too(self):
+        api = self.kubelet_api()
+        api.delay = 0.3
+        container = self.node.container()
+        container.write(20)
+        api.put(container.pod)
+        collector = self.follows(api, start=False)
+        status, _ = collector.run("--once")
+        self.assertEqual(status, 0, collector.errors())
+        self.judge(self.end, self.judge_of, self.node.written)
+
+
+class TroubleTest(MetadataCase):
+    """The source fails in all ways; nothing ends, nothing is lost."""
+
+    def goes_on(self, api, **rows):
+        container = self.node.container()
+        container.write(20)
+        collector = self.follows(api, **{"metadata_wait": NEAR, **rows})
+        self.arrived(self.end, self.judge_of, self.node.written)
+        self.assertEqual(self.missing(collector), 20)
+        return collector
+
+    def mends(self, api, collector):
+        for container in self.node.containers:
+            api.put(container.pod)
+        self.knows(collector, answering=True, error="")
+        self.finish(self.end, self.judge_of, self.node.written, collector)
+
+    def test_403_is_told_and_goes_on(self):
+        api = self.kubelet_api()
+        api.status = 403
+        collector = self.goes_on(api)
+        told = self.knows(collector, answering=False, error=None)
+        self.assertGreater(told["failures"], 0)
+        self.assertEqual(collector.metric("drave_metadata_source_up", source="kubelet"), 0)
+        self.assertEqual(collector.errors().count("no metadata from their source"), 1)
+        self.finish(self.end, self.judge_of, self.node.written, collector)
+
+    def test_500_is_tried_again(self):
+        api = self.kubelet_api()
+        api.status = 500
+        collector = self.goes_on(api)
+        api.status = 200
+        self.mends(api, collector)
+
+    def test_no_list(self):
+        api = self.kubelet_api()
+        api.body = b"<html>"
+        collector = self.goes_on(api)
+        api.body = None
+        self.mends(api, collector)
+
+    def test_a_cut_list_takes_nobody_away(self):
+        api = self.kubelet_api()
+        container = self.node.container()
+        container.write(20)
+        api.put(container.pod)
+        collector = self.follows(api)
+        self.arrived(self.end, self.judge_of, self.node.written)
+        api.body = b'{"kind":"PodList","items":[{"metadata":'
+        asked = len(api.asked)
+        self.node.container(pod="asks").write(20)
+        until(lambda: len(api.asked) > asked, "a request")
+        self.knows(collector, answering=False, pods=1)
+        api.body = None
+        self.finish(self.end, self.judge_of, self.node.written, collector)
+
+    def test_odd_pods_cost_nobody_else(self):
+        api = self.kubelet_api()
+        container = self.node.container()
+        container.write(20)
+        api.pods["odd"] = {"metadata": {"name": 7}}
+        api.put(container.pod)
+        collector = self.follows(api)
+        self.arrived(self.end, self.judge_of, self.node.written)
+        self.assertGreater(collector.metric("drave_metadata_events_total", event="unreadable"), 0)
+        self.assertEqual(self.missing(collector), 0)
+        self.finish(self.end, self.judge_of, self.node.written, collector)
+
+    def test_a_list_that_is_none_of_a_kubelet_is_not_read_to_its_end(self):
+        api = self.kubelet_api()
+        api.body = b'{"kind":"PodList","items":[' + b" " * (65 << 20) + b"]}"
+        collector = self.goes_on(api)
+        self.assertIn("longer than", self.knows(collector, answering=False, error=None)["error"])
+        self.finish(self.end, self.judge_of, self.node.written, collector)
+
+
+class ExcludeTest(MetadataCase):
+    EXCLUDE = {"drave.dev/exclude": "true"}
+
+    def two(self, api, annotations):
+        kept, other = self.node.container(pod="kept"), self.node.container(pod="other")
+        for container in (kept, other):
+            container.write(20)
+        api.put(kept.pod)
+        api.put(other.pod, annotations=annotations)
+        return kept, other
+
+    def again(self, api):
+        """A container that nobody knows makes the collector ask."""
+        asked = len(api.asked)
+        asker = self.node.container(pod=f"asker-{asked}")
+        api.put(asker.pod)
+        until(lambda: len(api.asked) > asked, "another list")
+
+    def test_excluded_from_the_start(self):
+        api = self.kubelet_api()
+        kept, other = self.two(api, self.EXCLUDE)
+        collector = self.follows(api)
+        self.arrived(self.end, self.judge_of, {kept.key: 20})
+        told = self.knows(collector, excluded=[{"namespace": "shop", "pod": "other", "uid": other.pod.uid}])
+        self.assertEqual(told["refused"], [])
+        rows = collector.streams()
+        self.assertEqual([row["pod"] for row in rows if row.get("excluded")], ["other"])
+        until(lambda: [row["pod"] for row in collector.streams() if row["output"]] == ["kept"], "its files let go")
+        self.assertEqual(collector.metric("drave_metadata_excluded_pods"), 1)
+        other.write(20)
+        kept.write(20)
+        self.finish(self.end, self.judge_of, {kept.key: 40}, collector)
+        self.assertEqual(set(self.judge_of.copies), {kept.key})
+
+    def test_included_again(self):
+        api = self.kubelet_api()
+        kept, other = self.two(api, self.EXCLUDE)
+        collector = self.follows(api)
+        self.knows(collector, excluded=None)
+        until(lambda: [row["pod"] for row in collector.streams() if row["output"]] == ["kept"], "its files let go")
+        api.put(other.pod)
+        self.again(api)
+        self.knows(collector, excluded=[])
+        other.write(20)
+        self.finish(self.end, self.judge_of, self.node.written, collector)
+
+    def test_excluded_while_it_is_read(self):
+        """What was read arrives, what comes then does not, and nothing comes twice when it is read again."""
+        api = self.kubelet_api()
+        kept, other = self.two(api, {})
+        collector = self.follows(api)
+        self.arrived(self.end, self.judge_of, self.node.written)
+        api.put(other.pod, annotations=self.EXCLUDE)
+        self.again(api)
+        until(lambda: not any(row["pod"] == "other" and row["output"] for row in collector.streams()), "its files let go")
+        other.write(20)
+        kept.write(20)
+        self.arrived(self.end, self.judge_of, {kept.key: 40, other.key: 20})
+        self.assertEqual(len(self.judge_of.copies[other.key]), 20)
+        api.put(other.pod)
+        self.again(api)
+        self.finish(self.end, self.judge_of, self.node.written, collector)
+
+    def test_excluded_and_back_while_the_output_is_away(self):
+        api, away = self.kubelet_api(), self.endpoint()
+        kept, other = self.two(api, {})
+        collector = self.follows(api, {"main": self.end, "away": away})
+        self.arrived(self.end, self.judge_of, self.node.written)
+        away.gate.clear()
+        other.write(20)
+        self.arrived(self.end, self.judge_of, self.node.written)
+        for annotations in (self.EXCLUDE, {}, self.EXCLUDE, {}):
+            api.put(other.pod, annotations=annotations)
+            self.again(api)
+            self.knows(collector, excluded=None if annotations else [])
+        other.write(20)
+        away.gate.set()
+        other_judge = self.oracle()
+        self.arrived(away, other_judge, self.node.written)
+        self.finish(self.end, self.judge_of, self.node.written, collector)
+        self.judge(away, other_judge, self.node.written)
+
+    def test_other_annotations_of_ours_are_refused_and_harmless(self):
+        api = self.kubelet_api()
+        self.two(api, {"drave.dev/parser": "json", "drave.dev/exclude": "maybe"})
+        collector = self.follows(api)
+        self.arrived(self.end, self.judge_of, self.node.written)
+        told = self.knows(collector, refused=None)["refused"]
+        self.assertEqual([(row["pod"], row["annotation"].split("/")[0]) for row in told], [("other", "drave.dev")])
+        self.assertEqual(collector.errors().count("has no effect"), 1)
+        self.finish(self.end, self.judge_of, self.node.written, collector)
+
+
+class GoneTest(MetadataCase):
+    def test_a_pod_that_is_gone_is_known_until_its_last_line(self):
+        api = self.kubelet_api()
+        container = self.node.container()
+        container.write(20)
+        api.put(container.pod)
+        self.end.gate.clear()
+        collector = self.follows(api, {"main": self.http(self.end, lanes=1, batch_records=10)})
+        self.knows(collector, pods=1)
+        until(lambda: self.end.open_count > 0, "a request under way")
+        container.write(2000)
+        written = self.node.written
+        self.seen(collector, container)
+        del api.pods[container.pod.uid]
+        container.pod.delete()
+        asker = self.node.container(pod="asker")
+        asker.write(1)
+        api.put(asker.pod)
+        asked = len(api.asked)
+        until(lambda: len(api.asked) > asked, "a list without it")
+        self.end.gate.set()
+        written[asker.key] = 1
+        self.arrived(self.end, self.judge_of, written)
+        self.assertEqual(self.missing(collector), 0)
+        self.finish(self.end, self.judge_of, written, collector)
+
+
+class ReloadTest(MetadataCase):
+    def test_another_source_is_taken_by_a_reload(self):
+        api = self.kubelet_api()
+        container = self.node.container()
+        container.write(20)
+        api.put(container.pod)
+        collector = self.follows(api, metadata_source="none")
+        self.arrived(self.end, self.judge_of, self.node.written)
+        self.sections["kubernetes"]["metadata_source"] = "kubelet"
+        collector.configure(self.sections)
+        collector.signal(signal.SIGHUP)
+        self.knows(collector, source="kubelet", answering=True, pods=1)
+        container.write(20)
+        self.arrived(self.end, self.judge_of, self.node.written)
+        self.assertEqual(self.missing(collector), 0)
+        self.finish(self.end, self.judge_of, self.node.written, collector)
+
+    def test_api_without_a_cluster_is_an_operators_mistake(self):
+        collector = self.collector({"main": self.end}, kubernetes={"metadata_source": "api"}, start=False)
+        status, _ = collector.run("--check-config")
+        self.assertEqual(status, 78)
+        self.assertIn("needs a kubeconfig", collector.errors())
+
+
+if __name__ == "__main__":
+    case.main()
