@@ -26,7 +26,7 @@
 #define LONGEST_NAME      253        /* of a pod or a node; namespaces and containers have 63 at most */
 #define QUEUED_BYTES_EACH 512        /* librdkafka's own memory for a waiting message, roughly */
 #define LEVEL_MAX         12         /* of compression.level, for any codec */
-#define IDEMPOTENT_SINCE  0x020300ff /* before it, one possibly persisted error could make it fatal */
+#define FIVE_SINCE        0x020300ff /* before it, answers that were lost for two sets in flight made it give up */
 #define SCRAM_SINCE       0x020601ff /* before it, the SCRAM nonce was one that Kafka 4 refuses */
 
 static const char *const payload_words[] = {"record", "batch", NULL};
@@ -104,7 +104,8 @@ const struct bind_row kafka_rows[] = {
 	.fallback = "all",
 	.check = check_acks,
 	.help = "all: a record counts as delivered when every in-sync replica has it.  1: when the leader "
-		"has it, who may then be lost with it."},
+		"has it, who may then be lost with it; a set of messages can then overtake one that is "
+		"repeated."},
     {.key = "linger",
 	.kind = BIND_DURATION,
 	.offset = KAFKA(linger_ms),
@@ -193,7 +194,7 @@ static const struct {
     {"ssl.key.location", "use key_file"},
     {"message.timeout.ms", "it is 0: a message that expired would be a lost one"},
     {"delivery.timeout.ms", "it is 0: a message that expired would be a lost one"},
-    {"enable.idempotence", "it is on where this librdkafka does it right"},
+    {"enable.idempotence", "the order within a container rests on it"},
     {"max.in.flight", "the order within a container rests on it"},
     {"max.in.flight.requests.per.connection", "the order within a container rests on it"},
     {"delivery.report.only.error", "a delivery report is what acknowledges a record"},
@@ -432,15 +433,16 @@ static void set_others(struct setup *setup, const struct bind_list *list)
 	}
 }
 
+/* Without idempotence one request in flight would not be enough to keep the order: librdkafka makes the next
+ * one ready meanwhile, and sends it before it repeats one that was refused. */
 static void set_promises(struct setup *setup, const struct kafka_options *options)
 {
-	bool idempotent =
-	    strcmp(options->acks, "all") == 0 && (unsigned)rd_kafka_version() >= IDEMPOTENT_SINCE;
+	bool is_idempotent = strcmp(options->acks, "all") == 0; /* which needs all */
+	bool has_five = is_idempotent && (unsigned)rd_kafka_version() >= FIVE_SINCE;
 
 	set(setup, "acks", options->acks);
-	set(setup, "enable.idempotence", idempotent ? "true" : "false");
-	set(setup, "max.in.flight",
-	    idempotent ? "5" : "1"); /* more would change the order when a request is repeated */
+	set(setup, "enable.idempotence", is_idempotent ? "true" : "false");
+	set(setup, "max.in.flight", has_five ? "5" : "1");
 	set(setup, "message.timeout.ms", "0");
 	set(setup, "log.queue", "true");
 }

@@ -41,15 +41,13 @@ class KafkaCase(case.FlowCase):
         self.sizes_seen(self.under_test, source.sizes)
         self.settled(self.under_test)
 
-    def end_well(self, broker, load=None, duplicates=0, was_away=False):
+    def end_well(self, broker, load=None, duplicates=0):
         """Everything acknowledged, a clean end, and in the topic what was written; returns the messages."""
         self.all_acknowledged(load or self.node)
         self.under_test.stop()
         messages = broker.read(self.topic)
         self.witness.take_all(json.loads(message.value) for message in messages)
         verdict = self.witness.verdict((load or self.node).written)
-        if was_away:
-            self.forgive_disorder_of_old_kafka(verdict)
         self.assertEqual(verdict.faults(duplicates), [])
         return messages
 
@@ -270,7 +268,7 @@ class OutageTest(KafkaCase):
                 self.assertEqual(self.under_test.metric("drave_output_dropped_records_total"), 0)
                 come_back()
             progress()
-        self.end_well(broker, load, duplicates=sum(load.written.values()) // 4, was_away=True)
+        self.end_well(broker, load, duplicates=sum(load.written.values()) // 4)
         print(f"{sum(load.written.values())} records, {self.witness.wrong.duplicate_count} twice")
 
     def test_leader_moves_between_two_brokers(self):
@@ -293,7 +291,7 @@ class OutageTest(KafkaCase):
             self.assertEqual(first.leader(self.topic), 1)
             second.start()
             progress()
-        self.end_well(first, load, duplicates=sum(load.written.values()) // 4, was_away=True)
+        self.end_well(first, load, duplicates=sum(load.written.values()) // 4)
 
 
 def _milliseconds(text):

@@ -180,13 +180,12 @@ static const struct output_env plain_env = {.name = "main",
 START_TEST(librdkafka_is_told_what_the_promises_need)
 {
 	rd_kafka_conf_t *conf = conf_of(NEEDED, plain_env);
-	bool idempotent = (unsigned)rd_kafka_version() >= 0x020300ff;
 
 	check_property(conf, "bootstrap.servers", "a:9092");
 	check_property(conf, "acks", "-1");
 	check_property(conf, "message.timeout.ms", "0");
-	check_property(conf, "enable.idempotence", idempotent ? "true" : "false");
-	check_property(conf, "max.in.flight", idempotent ? "5" : "1");
+	check_property(conf, "enable.idempotence", "true");
+	check_property(conf, "max.in.flight", (unsigned)rd_kafka_version() >= 0x020300ff ? "5" : "1");
 	check_property(conf, "delivery.report.only.error", "false");
 	check_property(conf, "queue.buffering.max.kbytes", "8192");
 	check_property(conf, "queue.buffering.max.messages", "16384");
@@ -200,7 +199,7 @@ START_TEST(librdkafka_is_told_what_the_promises_need)
 }
 END_TEST
 
-START_TEST(weaker_acks_give_up_idempotence_but_not_the_order)
+START_TEST(weaker_acks_give_up_idempotence)
 {
 	rd_kafka_conf_t *conf = conf_of(NEEDED "acks = 1\n", plain_env);
 
@@ -274,6 +273,6 @@ UNIT_MAIN("kafka_options", brokers_and_topic_are_enough_and_needed, acks_0_is_re
     a_batch_takes_neither_key_nor_headers_of_one_container,
     templates_that_need_metadata_are_refused_where_nothing_replaces_them, headers_are_names_and_templates,
     logins_and_certificates_are_whole, librdkafka_is_told_what_the_promises_need,
-    weaker_acks_give_up_idempotence_but_not_the_order, a_batch_is_not_compressed_twice_and_waits_for_no_other,
+    weaker_acks_give_up_idempotence, a_batch_is_not_compressed_twice_and_waits_for_no_other,
     a_level_that_librdkafka_has_not_becomes_its_highest, other_properties_reach_librdkafka,
     the_record_limit_leaves_room_for_the_longest_key_and_headers)

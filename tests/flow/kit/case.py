@@ -4,9 +4,7 @@ Every test ends through finish(): nothing lost, the account even, exit 0 after T
 """
 
 import os
-import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import unittest
@@ -75,13 +73,6 @@ class FlowCase(unittest.TestCase):
 
     def oracle(self, **options):
         return Oracle(host=NODE, **options)
-
-    def forgive_disorder_of_old_kafka(self, verdict):
-        """librdkafka before 2.3 works without idempotence here, and then, even with one request in flight, lets the next set of messages
-        overtake one that waits for its retry (measured with 2.0.2)."""
-        version = subprocess.run([collectors.PROGRAM, "--version"], capture_output=True, text=True).stdout
-        if tuple(map(int, re.search(r"librdkafka (\d+)\.(\d+)", version).groups())) < (2, 3):
-            verdict.disordered.clear()
 
     def seen(self, collector, *containers):
         """Waits until the collector holds the live files of these containers and knows their sizes: from then on rotation takes nothing away."""
