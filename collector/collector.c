@@ -19,6 +19,7 @@
 #include "collector/checkpoint.h"
 #include "collector/follower.h"
 #include "collector/gaps.h"
+#include "collector/identity.h"
 #include "collector/lock.h"
 #include "collector/metadata_feed.h"
 #include "collector/pages.h"
@@ -35,8 +36,6 @@
 #define WATCH_MS        10   /* while draining or reloading: how often it is asked whether that is over */
 #define SCRATCH_SLACK   (64u << 10) /* a line's prefix, and docker's escapes of a piece */
 #define STATUS_BYTES    (16u << 20)
-#define STREAM_BYTES    512
-#define RUNS_BACK       16 /* of a container, to see whether it is known */
 
 enum collector_state { STATE_STANDBY, STATE_RUNNING, STATE_DRAINING, STATE_CLOSING };
 static const char *const state_names[] = {"standby", "running", "draining", "closing"};
@@ -118,104 +117,16 @@ static bool on_wanted(void *arg, const struct origin *origin)
 	return roster_wants(&collector->roster, origin);
 }
 
-static void name_stream(char stream[STREAM_BYTES], const struct container *container, unsigned restart)
-{
-	snprintf(stream, STREAM_BYTES, "%s/%u", container->key, restart);
-}
-
-static void describe_tail(const struct tail *tail, char stream[STREAM_BYTES], struct segment_key *ret_key)
-{
-	name_stream(stream, tail->container, tail->name.restart);
-	*ret_key = (struct segment_key){
-		.stream = stream,
-		.dev = tail->identity.dev,
-		.ino = tail->identity.ino,
-		.generation = tail->identity.generation,
-		.birth_ns = tail->identity.birth_ns,
-		.first_line_hash = tail->has_first_line ? tail->source.first_line_hash : 0,
-		.head_len = (uint32_t)tail->head_len,
-		.head_hash = tail_head_hash(tail, tail->head_len),
-		.path = tail->path,
-	};
-}
-
-/* Is the stored segment this file?  Its first bytes decide: an inode number alone is reused, and a copied volume has others. A segment that was empty when it was
- * stored is known by inode, generation and birth. */
-static bool is_same_file(void *arg, const struct segment_key *stored)
-{
-	const struct tail *tail = arg;
-
-	if (stored->head_len == 0)
-		return stored->dev == tail->identity.dev && stored->ino == tail->identity.ino &&
-		       stored->generation == tail->identity.generation && stored->birth_ns == tail->identity.birth_ns;
-	return stored->head_len <= tail->head_len && stored->head_hash == tail_head_hash(tail, stored->head_len);
-}
-
-static void find_segment(struct collector *collector, struct tail *tail)
-{
-	char stream[STREAM_BYTES];
-
-	name_stream(stream, tail->container, tail->name.restart);
-	tail->segment = checkpoint_find(collector->checkpoint, stream, is_same_file, tail);
-	tail->is_known = tail->segment != NULL;
-}
-
-static struct segment *identify(struct collector *collector, struct tail *tail)
-{
-	char stream[STREAM_BYTES];
-	struct segment_key key;
-
-	if (collector->checkpoint == NULL)
-		return NULL;
-	describe_tail(tail, stream, &key);
-	if (tail->segment == NULL)
-		find_segment(collector, tail);
-	if (tail->segment != NULL)
-		checkpoint_update(collector->checkpoint, tail->segment, &key);
-	else
-		tail->segment = checkpoint_add(collector->checkpoint, &key);
-	return tail->segment;
-}
-
-/* A run of the container that the checkpoint knows, this one or one before it. */
-static bool is_known_run(const struct collector *collector, const struct container *container, unsigned restart)
-{
-	char stream[STREAM_BYTES];
-
-	for (unsigned back = 0; back <= restart && back < RUNS_BACK; back++) {
-		name_stream(stream, container, restart - back);
-		if (checkpoint_stream(collector->checkpoint, stream) != STREAM_UNKNOWN)
-			return true;
-	}
-	return false;
-}
-
 static bool on_may_resume(void *arg, const struct container *container, unsigned restart, bool is_first_look)
 {
 	const struct collector *collector = arg;
-	char stream[STREAM_BYTES];
 
-	if (collector->checkpoint == NULL)
-		return false;
-	name_stream(stream, container, restart);
-	return checkpoint_stream(collector->checkpoint, stream) == STREAM_MISSED ||
-	       (is_first_look && is_known_run(collector, container, restart));
+	return collector->checkpoint != NULL && identity_may_resume(collector->checkpoint, container, restart, is_first_look);
 }
 
-/* A compressed file that the checkpoint knows by its head is read on.  One that it does not know was either done with before the last stop, and
- * its row went with its plain file, or was born and compressed while nobody was here.  A newer file that is known tells: then it was there before. */
 static bool on_resumes(void *arg, struct tail *tail, bool is_first_look)
 {
-	struct collector *collector = arg;
-	const struct tail *other;
-
-	find_segment(collector, tail);
-	if (tail->segment != NULL)
-		return true;
-	DL_FOREACH (tail->container->tails, other)
-		if (other->is_known && podpath_compare(&other->name, &tail->name) > 0)
-			return false;
-	return is_first_look;
+	return identity_resumes(((struct collector *)arg)->checkpoint, tail, is_first_look);
 }
 
 static void on_adopted(void *arg, struct tail *tail)
@@ -224,7 +135,7 @@ static void on_adopted(void *arg, struct tail *tail)
 
 	if (collector->feed != NULL)
 		metadata_feed_attach(collector->feed, tail->container);
-	roster_adopt(&collector->roster, tail, identify(collector, tail));
+	roster_adopt(&collector->roster, tail, collector->checkpoint != NULL ? identity_claim(collector->checkpoint, tail) : NULL);
 }
 
 static void on_looked(void *arg)
@@ -235,30 +146,16 @@ static void on_looked(void *arg)
 		gaps_count(collector->checkpoint, &collector->roster);
 }
 
-/* The file's head has grown, its first line is whole, or it has another name. */
 static void on_changed(void *arg, struct tail *tail)
 {
-	struct collector *collector = arg;
-	char stream[STREAM_BYTES];
-	struct segment_key key;
-
-	if (tail->segment == NULL)
-		return;
-	describe_tail(tail, stream, &key);
-	checkpoint_update(collector->checkpoint, tail->segment, &key);
+	identity_update(((struct collector *)arg)->checkpoint, tail);
 }
 
-/* Done for everyone who reads it now.  If the file is gone, an output between two configurations reads it no more either: nobody could.  If
- * it is only unwanted since a reload, the next one may want it again, and go on where it was. */
 static void on_released(void *arg, struct tail *tail)
 {
 	struct collector *collector = arg;
 
-	if (tail->segment != NULL && (tail->unlinked || tail->truncated))
-		checkpoint_forget(collector->checkpoint, tail->segment);
-	else if (tail->segment != NULL)
-		checkpoint_release(collector->checkpoint, tail->segment);
-	tail->segment = NULL;
+	identity_release(collector->checkpoint, tail);
 	if (collector->feed != NULL)
 		metadata_feed_detach(collector->feed, tail->container);
 }
