@@ -398,26 +398,63 @@ static bool read_containers(const struct reading *reading)
 	return true;
 }
 
-/* Annotations that are addressed to us. */
+/* What the annotation's name says is excluded or not: the pod, or one of its containers; NULL = nothing that
+ * there is. */
+static bool *find_flag(struct pod_facts *facts, const char *name)
+{
+	struct pod_container *container;
+
+	if (strcmp(name, EXCLUDE) == 0)
+		return &facts->is_excluded;
+	if (strncmp(name, EXCLUDE "-", sizeof EXCLUDE) != 0)
+		return NULL;
+	container = find_container(facts, name + sizeof EXCLUDE);
+	return container != NULL ? &container->is_excluded : NULL;
+}
+
+static void take_own_annotation(struct pod_facts *facts, const char *name, const char *value)
+{
+	bool is_true = strcmp(value, "true") == 0, *flag = find_flag(facts, name);
+
+	if (flag != NULL && (is_true || strcmp(value, "false") == 0))
+		*flag = is_true;
+	else if (strlen(name) <= FACT_BYTES)
+		facts->refused = keep(&facts->memory, name);
+}
+
+/* Annotations that are addressed to us.  What is said of a container goes before what is said of its pod,
+ * however they are sorted. */
 static void read_own_annotations(const struct reading *reading)
 {
 	struct pod_facts *facts = reading->facts;
+	const char *whole = annotation_of(reading->metadata, EXCLUDE);
 	const cJSON *item;
 
 	facts->refused = "";
-	cJSON_ArrayForEach(item, reading->annotations)
-	{
-		bool is_exclude = strcmp(item->string, EXCLUDE) == 0;
+	if (whole != NULL)
+		take_own_annotation(facts, EXCLUDE, whole);
+	for (size_t i = 0; i < facts->container_count; i++)
+		facts->containers[i].is_excluded = facts->is_excluded;
+	cJSON_ArrayForEach(
+	    item, reading->annotations) if (strncmp(item->string, OWN_PREFIX, sizeof OWN_PREFIX - 1) == 0 &&
+					    strcmp(item->string, EXCLUDE) != 0)
+	    take_own_annotation(facts, item->string, item->valuestring);
+}
 
-		if (strncmp(item->string, OWN_PREFIX, sizeof OWN_PREFIX - 1) != 0)
-			continue;
-		if (is_exclude && strcmp(item->valuestring, "true") == 0)
-			facts->is_excluded = true;
-		else if (is_exclude && strcmp(item->valuestring, "false") == 0)
-			facts->is_excluded = false;
-		else if (strlen(item->string) <= FACT_BYTES)
-			facts->refused = keep(&facts->memory, item->string);
-	}
+bool pod_facts_excludes(const struct pod_facts *facts, const char *container)
+{
+	for (size_t i = 0; i < facts->container_count; i++)
+		if (strcmp(facts->containers[i].name, container) == 0)
+			return facts->containers[i].is_excluded;
+	return facts->is_excluded;
+}
+
+bool pod_facts_has_exclusion(const struct pod_facts *facts)
+{
+	for (size_t i = 0; i < facts->container_count; i++)
+		if (facts->containers[i].is_excluded)
+			return true;
+	return facts->is_excluded;
 }
 
 static bool read_all_labels(const struct reading *reading)
@@ -468,6 +505,7 @@ static uint64_t hash_facts(const struct pod_facts *facts)
 
 		hash = hash_text(hash_text(hash, container->name), container->image);
 		hash = hash_text(hash_text(hash, container->image_id), container->container_id);
+		hash = hash_text(hash, container->is_excluded ? "x" : "");
 	}
 	return hash;
 }
@@ -546,7 +584,7 @@ struct carried_metadata {
 struct metadata *pod_metadata_new(const struct pod_facts *facts, const char *container,
     const struct label_set *namespace_labels, const struct label_set *node_labels)
 {
-	static const struct pod_container unknown = {"", "", "", ""};
+	static const struct pod_container unknown = {"", "", "", "", false};
 	static const struct labels none = {.count = 0};
 	struct carried_metadata *carried = x_new(carried);
 	struct chunk **memory = &carried->memory;

@@ -24,6 +24,7 @@ struct chunk;
 
 struct pod_container {
 	const char *name, *image, *image_id, *container_id;
+	bool is_excluded;
 };
 
 struct pod_facts {
@@ -34,7 +35,7 @@ struct pod_facts {
 	const char *owner_kind, *owner_name, *pod_ip; /* "" = none */
 	struct pod_container *containers;
 	size_t container_count;
-	bool is_excluded;    /* drave.dev/exclude: "true" */
+	bool is_excluded; /* drave.dev/exclude: "true"; drave.dev/exclude-CONTAINER says more of that one */
 	const char *refused; /* an annotation drave.dev/... that is not understood, "" = none */
 	unsigned left_out;   /* labels and annotations without room */
 	uint64_t hash;       /* of all this: equal facts have equal ones */
@@ -45,6 +46,10 @@ struct pod_facts {
 int pod_facts_read(struct pod_facts **ret_facts, const struct cJSON *pod,
     const struct metadata_choice *choice, struct err *err);
 void pod_facts_free(struct pod_facts *facts);
+/* Is the container not to be read?  Of one that the pod does not name, what is said of the pod counts. */
+bool pod_facts_excludes(const struct pod_facts *facts, const char *container);
+/* Is there any that is not? */
+bool pod_facts_has_exclusion(const struct pod_facts *facts);
 /* The uid under which pod_facts_read would file it, lent by the object; NULL if it is no pod. */
 const char *pod_facts_uid(const struct cJSON *pod);
 

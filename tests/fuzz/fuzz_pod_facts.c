@@ -34,6 +34,7 @@ static void check_container(const struct pod_facts *facts, const char *name)
 	must(metadata->labels.count == facts->labels.count);
 	must(metadata->annotations.count == facts->annotations.count);
 	must(strlen(metadata->image) <= FACT_BYTES && strlen(metadata->container_id) <= FACT_BYTES);
+	must(!pod_facts_excludes(facts, name) || pod_facts_has_exclusion(facts));
 	must((metadata->owner_kind[0] == '\0') <= (metadata->owner_name[0] == '\0'));
 	pod_metadata_free(metadata);
 }

@@ -3,6 +3,7 @@
 #include "collector/pod_facts.h"
 
 #include <cjson/cJSON.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/must.h"
@@ -207,6 +208,48 @@ START_TEST(annotations_of_ours_exclude_or_are_refused)
 }
 END_TEST
 
+#define THREE(annotations)                                                                                   \
+	"{\"metadata\":{\"name\":\"p\",\"uid\":\"u\",\"annotations\":{" annotations                          \
+	"}},\"spec\":{\"containers\":[{\"name\":\"app\"},{\"name\":\"side\"}],"                              \
+	"\"initContainers\":[{\"name\":\"init\"}]}}"
+
+START_TEST(a_container_is_excluded_alone_or_spared_alone)
+{
+	static const struct {
+		const char *pod, *excluded, *refused;
+	} rows[] = {
+	    {THREE(""), "", ""},
+	    {THREE("\"drave.dev/exclude\":\"true\""), "app side init other ", ""},
+	    {THREE("\"drave.dev/exclude-side\":\"true\""), "side ", ""},
+	    {THREE("\"drave.dev/exclude-init\":\"true\",\"drave.dev/exclude-app\":\"true\""), "app init ",
+		""},
+	    {THREE("\"drave.dev/exclude-app\":\"false\",\"drave.dev/exclude\":\"true\""), "side init other ",
+		""},
+	    {THREE("\"drave.dev/exclude\":\"false\",\"drave.dev/exclude-app\":\"true\""), "app ", ""},
+	    {THREE("\"drave.dev/exclude-ap\":\"true\""), "", "drave.dev/exclude-ap"},
+	    {THREE("\"drave.dev/exclude-\":\"true\""), "", "drave.dev/exclude-"},
+	    {THREE("\"drave.dev/exclude-app\":\"True\""), "", "drave.dev/exclude-app"},
+	};
+	static const char *const names[] = {"app", "side", "init", "other"};
+
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct pod_facts *facts = facts_of(rows[i].pod, &everything);
+		char excluded[64] = "";
+
+		for (size_t j = 0; j < 4; j++) {
+			size_t len = strlen(excluded);
+
+			if (pod_facts_excludes(facts, names[j]))
+				(void)snprintf(excluded + len, sizeof excluded - len, "%s ", names[j]);
+		}
+		ck_assert_str_eq(excluded, rows[i].excluded);
+		ck_assert_str_eq(facts->refused, rows[i].refused);
+		ck_assert_int_eq(pod_facts_has_exclusion(facts), excluded[0] != '\0');
+		pod_facts_free(facts);
+	}
+}
+END_TEST
+
 START_TEST(wrong_types_are_refused_whole)
 {
 	refuse("{}");
@@ -263,11 +306,16 @@ END_TEST
 
 START_TEST(equal_facts_have_equal_hashes)
 {
+	struct pod_facts *whole = facts_of(THREE(""), &everything),
+			 *part = facts_of(THREE("\"drave.dev/exclude-side\":\"true\""), &everything);
 	struct pod_facts *facts = facts_of(POD, &everything), *same = facts_of(POD, &everything);
 	struct pod_facts *other = facts_of(OWNED("", "Job", "j"), &everything);
 
 	ck_assert(facts->hash == same->hash);
 	ck_assert(facts->hash != other->hash);
+	ck_assert(whole->hash != part->hash);
+	pod_facts_free(whole);
+	pod_facts_free(part);
 	pod_facts_free(facts);
 	pod_facts_free(same);
 	pod_facts_free(other);
@@ -300,6 +348,6 @@ END_TEST
 UNIT_MAIN("pod_facts", a_pod_is_pruned_to_what_records_carry, each_container_has_its_own,
     what_was_not_chosen_is_not_kept, only_a_deployments_replica_set_is_named_as_such,
     a_static_pod_is_filed_under_the_uid_of_its_logs, annotations_of_ours_exclude_or_are_refused,
-    wrong_types_are_refused_whole, of_a_repeated_label_the_last_one_counts,
-    what_has_no_room_is_left_out_and_counted, equal_facts_have_equal_hashes,
-    namespace_and_node_give_their_labels)
+    a_container_is_excluded_alone_or_spared_alone, wrong_types_are_refused_whole,
+    of_a_repeated_label_the_last_one_counts, what_has_no_room_is_left_out_and_counted,
+    equal_facts_have_equal_hashes, namespace_and_node_give_their_labels)
