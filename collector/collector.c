@@ -65,6 +65,7 @@ struct collector {
 	uint64_t deadline_ms;
 	uint64_t acked_bytes;    /* --once: as of the last progress */
 	uint64_t progress_ms;
+	bool owes_gaps;          /* the first look is over, and what it missed is not counted yet */
 	bool has_told_lock, has_told_port; /* what is tried again and again is complained about once */
 	bool read_all;           /* --once: everything was read; now it is only waited for */
 };
@@ -112,7 +113,7 @@ static bool on_wanted(void *arg, const struct origin *origin)
 {
 	const struct collector *collector = arg;
 
-	if (collector->feed != NULL && metadata_feed_excludes(collector->feed, origin->uid))
+	if (collector->feed != NULL && metadata_feed_excludes(collector->feed, origin->uid, origin->container))
 		return false;
 	return roster_wants(&collector->roster, origin);
 }
@@ -138,12 +139,22 @@ static void on_adopted(void *arg, struct tail *tail)
 	roster_adopt(&collector->roster, tail, collector->checkpoint != NULL ? identity_claim(collector->checkpoint, tail) : NULL);
 }
 
+/* Once it is known who asks not to be read: what they do not want to have read is no gap. */
+static void count_gaps(struct collector *collector, bool at_once)
+{
+	if (!collector->owes_gaps ||
+	    (collector->feed != NULL && !at_once && !metadata_feed_has_settled(collector->feed)))
+		return;
+	collector->owes_gaps = false;
+	gaps_count(collector->checkpoint, &collector->roster, collector->feed);
+}
+
 static void on_looked(void *arg)
 {
-	const struct collector *collector = arg;
+	struct collector *collector = arg;
 
-	if (collector->checkpoint != NULL)
-		gaps_count(collector->checkpoint, &collector->roster);
+	collector->owes_gaps = collector->checkpoint != NULL;
+	count_gaps(collector, false);
 }
 
 static void on_changed(void *arg, struct tail *tail)
@@ -180,6 +191,11 @@ static void on_review(void *arg)
 		follower_review(collector->follower);
 }
 
+static void on_settled(void *arg)
+{
+	count_gaps(arg, false);
+}
+
 static void attach_tail(void *arg, struct tail *tail)
 {
 	metadata_feed_attach(arg, tail->container);
@@ -191,7 +207,7 @@ static void open_feed(struct collector *collector)
 		.loop = &collector->loop,
 		.http = collector->http,
 		.totals = &collector->metadata_totals,
-		.events = {NULL, on_excluded, on_included, on_review, collector},
+		.events = {on_excluded, on_included, on_review, on_settled, collector},
 	};
 
 	collector->feed = metadata_feed_open(&env, collector->conf);
@@ -216,6 +232,7 @@ static void renew_feed(struct collector *collector)
 		return;
 	close_feed(collector);
 	open_feed(collector);
+	count_gaps(collector, false);
 }
 
 /* ---- beginning ---------------------------------------------------------------------------------------------------- */
@@ -463,7 +480,7 @@ static void watch_once(struct collector *collector, uint64_t now_ms)
 {
 	uint64_t acked = roster_acked_bytes(&collector->roster);
 
-	if (acked != collector->acked_bytes) {
+	if (acked != collector->acked_bytes || (collector->feed != NULL && metadata_feed_is_waited_for(collector->feed))) {
 		collector->acked_bytes = acked;
 		collector->progress_ms = now_ms;
 	}
@@ -522,6 +539,7 @@ static void begin_drain(struct collector *collector)
 {
 	enter(collector, STATE_DRAINING);
 	collector->deadline_ms = clock_monotonic_ms() + collector->conf->collector.shutdown_timeout_ms;
+	count_gaps(collector, true);
 	if (collector->feed != NULL)
 		metadata_feed_stop_waiting(collector->feed);
 	roster_drain(&collector->roster);

@@ -87,7 +87,9 @@ static const struct bind_row kubernetes_rows[] = {
 	{.key = "metadata_source", .kind = BIND_WORD, .offset = KUBERNETES(metadata_source), .words = source_words, .fallback = "auto",
 		.help = "Where labels and the like come from.  none: namespace, pod, uid and container from the file's path, which need no rights.  "
 			"kubelet: the node's own, which needs a right on nodes/pods.  api: the API server, which needs rights to list and watch pods (and "
-			"namespaces and nodes for their labels).  auto: the kubelet if it answers, else the API server; outside of a cluster, none."},
+			"namespaces and nodes for their labels).  "
+			"auto: the kubelet if it answers, else the API server, and that one alone where records carry labels of namespaces or nodes; outside of a "
+			"cluster, none."},
 	{.key = "metadata", .kind = BIND_LIST, .offset = KUBERNETES(metadata), .fallback = "labels, annotations, owner, image, container_id",
 		.check = metadata_choice_check,
 		.help = "What records carry: labels, annotations, namespace_labels, node_labels, owner, image, image_id, container_id, pod_ip.  Labels may "
@@ -290,11 +292,16 @@ static void bind_one(const struct ini *ini, const char *name, const struct bind_
 static void check_kubernetes(const struct kubernetes_options *options, const struct ini *ini, struct ini_complaints *complaints)
 {
 	const struct ini_section *section = find_section(ini, "kubernetes");
+	const struct metadata_choice choice = {.words = &options->metadata, .annotations = &options->annotations};
 	const char *host = getenv("KUBERNETES_SERVICE_HOST");
 
 	if (options->metadata_source == METADATA_SOURCE_API && options->kubeconfig == NULL && (host == NULL || host[0] == '\0'))
 		ini_error(complaints, bind_place(section, "metadata_source"),
 			"metadata_source = api needs a kubeconfig outside of a cluster (KUBERNETES_SERVICE_HOST is not set)");
+	if (options->metadata_source == METADATA_SOURCE_KUBELET &&
+	    (metadata_choice_has(&choice, METADATA_NAMESPACE_LABELS) || metadata_choice_has(&choice, METADATA_NODE_LABELS)))
+		ini_error(complaints, bind_place(section, "metadata"),
+			"a kubelet does not know labels of namespaces and nodes: metadata_source = api does");
 }
 
 static struct collector_conf *load(struct ini *ini, const char *name, const char *const *overrides, struct ini_complaints *complaints)

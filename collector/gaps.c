@@ -2,8 +2,9 @@
  * a stop that was too long, marks stand in files that are gone: what they had not reached yet is lost, and
  * counted once, as far as anyone knows.
  *
- * Stands between the checkpoint, which knows the marks, and the outputs, which say what they want: a file
- * that no output wants any more is no loss.  Owns nothing.  Says nothing about files that nobody ever saw. */
+ * Stands between the checkpoint, which knows the marks, and those who say what is wanted, the outputs and
+ * the pods themselves: a file that nobody wants any more is no loss.  Owns nothing.  Says nothing about files
+ * that nobody ever saw. */
 #include "config.h"
 #include "collector/gaps.h"
 
@@ -19,6 +20,7 @@
 
 struct search {
 	const struct roster *roster;
+	const struct metadata_feed *feed;
 	const char *output;
 	struct pipeline *found;
 	char *last_path; /* owned; a file's outputs are told one after another */
@@ -43,7 +45,8 @@ static struct pipeline *find_pipeline(struct search *search, const char *output)
 /* "<namespace>_<pod>_<uid>/<container>/<file>"; docker's paths say nothing of that. */
 static bool on_wanted(void *arg, const char *output, const char *path)
 {
-	const struct pipeline *pipeline = find_pipeline(arg, output);
+	struct search *search = arg;
+	const struct pipeline *pipeline = find_pipeline(search, output);
 	size_t pod_len = strcspn(path, "/"), container_len;
 	char *pod = xstrndup(path, pod_len), *container;
 	struct podpath parsed;
@@ -56,7 +59,8 @@ static bool on_wanted(void *arg, const char *output, const char *path)
 		 pipeline_wants(pipeline, &(struct origin){.namespace_name = parsed.namespace_name,
 					      .pod = parsed.pod,
 					      .uid = parsed.uid,
-					      .container = container});
+					      .container = container}) &&
+		 (search->feed == NULL || !metadata_feed_excludes(search->feed, parsed.uid, container));
 	free(pod);
 	free(container);
 	return wanted;
@@ -77,9 +81,9 @@ static void on_missing(void *arg, const struct missing *missing)
 	search->last_path = xstrdup(missing->path);
 }
 
-void gaps_count(struct checkpoint *checkpoint, const struct roster *roster)
+void gaps_count(struct checkpoint *checkpoint, const struct roster *roster, const struct metadata_feed *feed)
 {
-	struct search search = {.roster = roster};
+	struct search search = {.roster = roster, .feed = feed};
 
 	checkpoint_missing(checkpoint, on_wanted, on_missing, &search);
 	free(search.last_path);

@@ -189,7 +189,9 @@ void metadata_api_close(struct metadata_api *api)
 struct metadata_api_state metadata_api_state(const struct metadata_api *api)
 {
 	const struct reflector *const reflectors[] = {api->pods, api->namespaces, api->nodes};
-	struct metadata_api_state state = {.is_synced = reflector_counts(api->pods).is_synced, .error = ""};
+	struct reflector_counts of_pods = reflector_counts(api->pods);
+	struct metadata_api_state state = {
+	    .is_answering = of_pods.is_synced && of_pods.last_error[0] == '\0', .error = ""};
 
 	for (size_t i = 0; i < 3; i++) {
 		struct reflector_counts counts;

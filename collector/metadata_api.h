@@ -19,7 +19,7 @@ int metadata_api_new(struct metadata_api **ret_api, uv_loop_t *loop, struct kube
 void metadata_api_close(struct metadata_api *api);
 
 struct metadata_api_state {
-	bool is_synced;    /* the pods were ever listed */
+	bool is_answering; /* the pods were listed, and are watched without complaint */
 	const char *error; /* "" = all is well; lent until the next turn */
 	uint64_t requests, failures;
 };

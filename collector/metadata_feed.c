@@ -1,12 +1,15 @@
-/* Metadata feed.  One source of the two that there are, or both until it is clear which one answers.
+/* Metadata feed.  One source of the two that there are.
  *
- *   none                                                  no feed at all
- *   kubelet | api                                         that one, for ever
- *   auto:  kubelet --answers--> kubelet
- *             '--does not--> kubelet and api, whichever answers first; the kubelet is asked on
- *          (api first, if records carry what only it has: labels of namespaces and nodes)
+ *   none            no feed at all
+ *   kubelet | api   that one, for ever
+ *   auto            the first one that answers, for ever:
  *
- * auto means a cluster: without credentials of one there is nothing to ask, and that is no mistake.
+ *       kubelet --fails--> api --silent for 10 s, then 20, 40 ... 320--> kubelet --fails--> ...
+ *
+ *                   api alone, if records carry what only it has: labels of namespaces and nodes
+ *
+ * auto means a cluster: without credentials of one there is nothing to ask, and that is no mistake.  Only one
+ * source fills the store at a time: what one of them lists says who is gone for the other, too.
  *
  * Stands between the sources and the collector.  Owns the credentials, the clients, the sources and the
  * store.  Nothing here ends the program: a source that fails is told of once and tried for ever, while
@@ -21,6 +24,7 @@
 
 #include "collector/metadata_api.h"
 #include "collector/metadata_kubelet.h"
+#include "common/clock.h"
 #include "common/kube_config.h"
 #include "common/log.h"
 #include "common/must.h"
@@ -30,19 +34,26 @@
 #define TICK_MS      1000
 #define REOPEN_TICKS 10 /* until credentials that could not be read are tried again */
 #define KUBELET_PORT 10250
+#define PATIENCE_MIN 10 /* ticks for the API server to answer, while another source may do so */
+#define PATIENCE_MAX 320
 
 static const struct metric_family family_pods = {
     "drave_metadata_pods", "Pods whose metadata are known.", METRIC_GAUGE, "", NULL, 0};
 static const struct metric_family family_waiting = {"drave_metadata_waiting_containers",
     "Containers that wait for their metadata before they are read.", METRIC_GAUGE, "", NULL, 0};
-static const struct metric_family family_excluded = {
-    "drave_metadata_excluded_pods", "Pods that ask not to be read.", METRIC_GAUGE, "", NULL, 0};
+static const struct metric_family family_excluded = {"drave_metadata_excluded_pods",
+    "Pods that ask not to be read, whole or in part.", METRIC_GAUGE, "", NULL, 0};
 static const struct metric_family family_up = {
     "drave_metadata_source_up", "1 while the source of metadata answers.", METRIC_GAUGE, "source", NULL, 0};
 static const struct metric_family family_requests = {"drave_metadata_requests_total",
     "Requests to the source of metadata.", METRIC_COUNTER, "result", NULL, 0};
 static const struct metric_family family_events = {"drave_metadata_events_total",
     "What could not be known, or was not taken.", METRIC_COUNTER, "event", NULL, 0};
+
+struct trouble {
+	const char *source;
+	char text[ERR_TEXT_BYTES]; /* "" = none */
+};
 
 struct metadata_feed {
 	unsigned magic;
@@ -56,11 +67,13 @@ struct metadata_feed {
 	struct metadata_kubelet *kubelet; /* NULL: is not asked */
 	struct metadata_api *api;         /* likewise */
 	bool is_undecided;                /* auto, and none has answered yet */
-	bool kubelet_answers, kubelet_failed;
-	bool is_answering;
-	uint64_t requests, failures;  /* of the API that were counted */
-	char trouble[ERR_TEXT_BYTES]; /* "" = none */
-	unsigned ticks;
+	bool has_failed;                  /* the kubelet, in its last answer */
+	bool is_answering, has_settled;
+	uint64_t requests, failures;                 /* of the API that were counted */
+	struct trouble kubelet_trouble, api_trouble; /* as they were told last */
+	const struct trouble *trouble;               /* the last one of these; NULL = none */
+	uint64_t began_ms;
+	unsigned ticks, patience, waited; /* ticks: for the API server, and how many of them are over */
 	uv_timer_t tick;
 };
 
@@ -81,27 +94,27 @@ static const struct kubernetes_options *options_of(const struct metadata_feed *f
 
 static const char *source_name(const struct metadata_feed *feed)
 {
-	if (feed->kubelet != NULL && feed->api != NULL)
-		return "undecided";
 	return feed->kubelet != NULL ? "kubelet" : feed->api != NULL ? "api" : "unreachable";
 }
 
 /* A failure is told of when it begins, and when it has another reason. */
-static void fail(struct metadata_feed *feed, const char *source, const char *reason)
+static void fail(struct metadata_feed *feed, struct trouble *trouble, const char *reason)
 {
 	feed->is_answering = false;
-	if (strcmp(feed->trouble, reason) == 0)
+	feed->trouble = trouble;
+	if (strcmp(trouble->text, reason) == 0)
 		return;
-	(void)snprintf(feed->trouble, sizeof feed->trouble, "%s", reason);
+	(void)snprintf(trouble->text, sizeof trouble->text, "%s", reason);
 	log_warn("no metadata from their source, records go on without if they must", "source=%s error=%s",
-	    source, log_quote(reason));
+	    trouble->source, log_quote(reason));
 }
 
-static void succeed(struct metadata_feed *feed, const char *source)
+static void succeed(struct metadata_feed *feed)
 {
-	if (feed->trouble[0] != '\0')
-		log_info("metadata come again", "source=%s", source);
-	feed->trouble[0] = '\0';
+	if (feed->trouble != NULL)
+		log_info("metadata come again", "source=%s", source_name(feed));
+	feed->kubelet_trouble.text[0] = feed->api_trouble.text[0] = '\0';
+	feed->trouble = NULL;
 	feed->is_answering = true;
 }
 
@@ -162,14 +175,13 @@ static void on_kubelet_answered(void *arg, enum kube_result result, const char *
 
 	feed->env.totals->requests++;
 	feed->env.totals->failures += result != KUBE_OK;
-	feed->kubelet_answers = result == KUBE_OK;
-	feed->kubelet_failed = result != KUBE_OK;
-	if (feed->is_undecided)
-		hurry(feed);
+	feed->has_failed = result != KUBE_OK;
 	if (result == KUBE_OK)
-		succeed(feed, "kubelet");
-	else if (feed->api == NULL || feed->is_undecided)
-		fail(feed, "kubelet", message);
+		succeed(feed);
+	else
+		fail(feed, &feed->kubelet_trouble, message);
+	if (feed->is_undecided || !feed->has_settled)
+		hurry(feed); /* not from inside of its answer */
 }
 
 static bool start_kubelet(struct metadata_feed *feed, struct err *err)
@@ -185,6 +197,7 @@ static bool start_kubelet(struct metadata_feed *feed, struct err *err)
 			&feed->kubelet_client, feed->env.loop, feed->env.http, &feed->at_kubelet, err) != 0)
 			return false;
 	}
+	feed->has_failed = false;
 	feed->kubelet = metadata_kubelet_new(feed->env.loop, feed->kubelet_client, feed->store, &events);
 	return true;
 }
@@ -198,14 +211,22 @@ static void stop_kubelet(struct metadata_feed *feed)
 
 /* ---- the API server ----------------------------------------------------------------------------- */
 
+/* Are we in a pod?  Whether it has a service account is another matter. */
+static bool is_in_pod(void)
+{
+	const char *host = getenv("KUBERNETES_SERVICE_HOST");
+
+	return host != NULL && host[0] != '\0';
+}
+
 /* Reads the credentials, if there are any.  false: there are none, or they cannot be read. */
 static bool load_credentials(struct metadata_feed *feed, struct err *err)
 {
-	const char *path = options_of(feed)->kubeconfig, *host = getenv("KUBERNETES_SERVICE_HOST");
+	const char *path = options_of(feed)->kubeconfig;
 
 	if (feed->has_credentials)
 		return true;
-	if (path == NULL && (host == NULL || host[0] == '\0')) {
+	if (path == NULL && !is_in_pod()) {
 		(void)err_set(err, -1, "no kubeconfig is given, and this is no pod with a service account");
 		return false;
 	}
@@ -250,13 +271,11 @@ static void look_at_api(struct metadata_feed *feed)
 	struct metadata_api_state state = metadata_api_state(feed->api);
 
 	count_api(feed);
-	if (feed->is_undecided && !state.is_synced)
-		return;
-	pod_store_hear(feed->store, state.is_synced && state.error[0] == '\0');
+	pod_store_hear(feed->store, state.is_answering);
 	if (state.error[0] != '\0')
-		fail(feed, "api", state.error);
-	else if (state.is_synced)
-		succeed(feed, "api");
+		fail(feed, &feed->api_trouble, state.error);
+	else if (state.is_answering)
+		succeed(feed);
 }
 
 /* ---- which one ---------------------------------------------------------------------------------- */
@@ -268,43 +287,58 @@ static bool needs_api(const struct metadata_feed *feed)
 	       metadata_choice_has(&feed->choice, METADATA_NODE_LABELS);
 }
 
+/* auto, and none has answered yet.  The API server is asked more and more patiently: a node whose both
+ * sources refuse it is no reason to ask them every second. */
 static void decide(struct metadata_feed *feed)
 {
 	struct err err = {.code = 0};
 
-	if (feed->kubelet_answers && (feed->api == NULL || !metadata_api_state(feed->api).is_synced)) {
-		stop_api(feed);
-	} else if (feed->api != NULL && metadata_api_state(feed->api).is_synced) {
+	if (feed->is_answering) {
+		feed->is_undecided = false;
+		log_info("metadata source chosen", "source=%s", source_name(feed));
+	} else if (feed->kubelet != NULL && feed->has_failed) {
 		stop_kubelet(feed);
-	} else {
-		if (feed->kubelet_failed && feed->api == NULL && !start_api(feed, &err))
-			fail(feed, "api", err.text);
-		return;
+		feed->waited = 0;
+		if (!start_api(feed, &err))
+			fail(feed, &feed->api_trouble, err.text);
+	} else if (feed->api != NULL && ++feed->waited >= feed->patience) {
+		stop_api(feed);
+		if (feed->patience < PATIENCE_MAX)
+			feed->patience *= 2;
+		if (!start_kubelet(feed, &err))
+			fail(feed, &feed->kubelet_trouble, err.text);
 	}
-	feed->is_undecided = false;
-	log_info("metadata source chosen", "source=%s", source_name(feed));
 }
 
 /* false: something could not be read or opened; it is tried again. */
 static bool start(struct metadata_feed *feed)
 {
 	int source = options_of(feed)->metadata_source;
+	bool wants_kubelet =
+	    source == METADATA_SOURCE_KUBELET || (source == METADATA_SOURCE_AUTO && !needs_api(feed));
 	struct err err = {.code = 0};
-	bool works = true;
+	bool works;
 
-	if (source == METADATA_SOURCE_KUBELET) {
-		(void)load_credentials(feed, &err); /* a kubelet may do without */
-		works = start_kubelet(feed, &err);
-	} else {
-		works = load_credentials(feed, &err);
-		if (works && (source == METADATA_SOURCE_API || needs_api(feed)))
-			works = start_api(feed, &err);
-		else if (works)
-			works = start_kubelet(feed, &err);
-	}
+	feed->is_undecided = source == METADATA_SOURCE_AUTO && wants_kubelet;
+	feed->patience = PATIENCE_MIN;
+	works = load_credentials(feed, &err);
+	if (!works && source == METADATA_SOURCE_KUBELET && options_of(feed)->kubeconfig == NULL &&
+	    !is_in_pod())
+		works = true; /* a kubelet may let in whoever asks */
+	works = works && (wants_kubelet ? start_kubelet(feed, &err) : start_api(feed, &err));
 	if (!works)
-		fail(feed, source == METADATA_SOURCE_KUBELET ? "kubelet" : "api", err.text);
+		fail(feed, wants_kubelet ? &feed->kubelet_trouble : &feed->api_trouble, err.text);
 	return works;
+}
+
+/* Once: the source has told, or has had its time.  Until then nobody knows who asks not to be read. */
+static void settle(struct metadata_feed *feed)
+{
+	if (feed->has_settled || (!feed->is_answering && clock_monotonic_ms() - feed->began_ms <
+							     options_of(feed)->metadata_wait_ms))
+		return;
+	feed->has_settled = true;
+	feed->env.events.settled(feed->env.events.arg);
 }
 
 static void on_tick(uv_timer_t *timer)
@@ -317,6 +351,7 @@ static void on_tick(uv_timer_t *timer)
 		look_at_api(feed);
 	if (feed->is_undecided)
 		decide(feed);
+	settle(feed);
 }
 
 static void on_unknown(void *arg)
@@ -362,15 +397,15 @@ static struct pod_store *open_store(struct metadata_feed *feed)
 	return pod_store_new(feed->env.loop, &options);
 }
 
-/* auto: is there a cluster at all?  In a pod it is worth a line that there is not. */
+/* auto: is there a cluster at all?  In a pod it is worth a line that there is not.  Who names a kubeconfig
+ * means one, also where it cannot be read yet. */
 static bool has_cluster(struct metadata_feed *feed)
 {
-	const char *host = getenv("KUBERNETES_SERVICE_HOST");
 	struct err err = {.code = 0};
 
-	if (load_credentials(feed, &err))
+	if (options_of(feed)->kubeconfig != NULL || load_credentials(feed, &err))
 		return true;
-	if (host != NULL || options_of(feed)->kubeconfig != NULL)
+	if (is_in_pod())
 		log_warn("no source of metadata: records carry what their path says", "reason=%s",
 		    log_quote(err.text));
 	else
@@ -390,10 +425,12 @@ struct metadata_feed *metadata_feed_open(const struct metadata_feed_env *env, st
 	feed->conf = collector_conf_ref(conf);
 	collector_conf_choose(conf, &feed->choice);
 	feed->store = open_store(feed);
-	feed->is_undecided = conf->kubernetes.metadata_source == METADATA_SOURCE_AUTO;
+	feed->kubelet_trouble.source = "kubelet";
+	feed->api_trouble.source = "api";
+	feed->began_ms = clock_monotonic_ms();
 	must(uv_timer_init(env->loop, &feed->tick) == 0);
 	feed->tick.data = feed;
-	if (feed->is_undecided && !has_cluster(feed)) {
+	if (conf->kubernetes.metadata_source == METADATA_SOURCE_AUTO && !has_cluster(feed)) {
 		metadata_feed_close(feed);
 		return NULL;
 	}
@@ -424,9 +461,19 @@ void metadata_feed_detach(struct metadata_feed *feed, struct container *containe
 	pod_store_detach(feed->store, container);
 }
 
-bool metadata_feed_excludes(const struct metadata_feed *feed, const char *uid)
+bool metadata_feed_excludes(const struct metadata_feed *feed, const char *uid, const char *container)
 {
-	return pod_store_excludes(feed->store, uid);
+	return pod_store_excludes(feed->store, uid, container);
+}
+
+bool metadata_feed_has_settled(const struct metadata_feed *feed)
+{
+	return feed->has_settled;
+}
+
+bool metadata_feed_is_waited_for(const struct metadata_feed *feed)
+{
+	return pod_store_waiting(feed->store) != 0;
 }
 
 void metadata_feed_stop_waiting(struct metadata_feed *feed)
@@ -469,7 +516,7 @@ struct tally {
 
 static void count_excluded(void *arg, const struct pod_facts *facts)
 {
-	((struct tally *)arg)->excluded += facts->is_excluded;
+	((struct tally *)arg)->excluded += pod_facts_has_exclusion(facts);
 }
 
 void metadata_feed_measure(const struct metadata_feed *feed, struct metric_table *metrics)
@@ -516,12 +563,15 @@ static void write_excluded(void *arg, const struct pod_facts *facts)
 {
 	struct tally *tally = arg;
 
-	if (!facts->is_excluded)
-		return;
-	buf_add_text(tally->out, *tally->first ? "{" : ",{");
-	*tally->first = false;
-	write_pod(tally->out, facts);
-	buf_add_text(tally->out, "}");
+	for (size_t i = 0; i < facts->container_count; i++) {
+		if (!facts->containers[i].is_excluded)
+			continue;
+		buf_add_text(tally->out, *tally->first ? "{" : ",{");
+		*tally->first = false;
+		write_pod(tally->out, facts);
+		add_text(tally->out, ",\"container\":", facts->containers[i].name);
+		buf_add_text(tally->out, "}");
+	}
 }
 
 static void write_refused(void *arg, const struct pod_facts *facts)
@@ -534,8 +584,8 @@ static void write_refused(void *arg, const struct pod_facts *facts)
 	*tally->first = false;
 	write_pod(tally->out, facts);
 	add_text(tally->out, ",\"annotation\":", facts->refused);
-	buf_add_text(tally->out,
-	    ",\"reason\":\"not in this version, or not a value that it takes; it has no effect\"}");
+	buf_add_text(tally->out, ",\"reason\":\"not in this version, not a value that it takes, or no "
+				 "container of the pod; it has no effect\"}");
 }
 
 void metadata_feed_write_status(const struct metadata_feed *feed, struct buf *out)
@@ -548,7 +598,7 @@ void metadata_feed_write_status(const struct metadata_feed *feed, struct buf *ou
 	    pod_store_waiting(feed->store));
 	buf_printf(out, ",\"requests\":%" PRIu64 ",\"failures\":%" PRIu64 ",\"began_without\":%" PRIu64,
 	    feed->env.totals->requests, feed->env.totals->failures, feed->env.totals->store.timed_out);
-	add_text(out, ",\"error\":", feed->trouble);
+	add_text(out, ",\"error\":", feed->trouble != NULL ? feed->trouble->text : "");
 	buf_add_text(out, ",\"excluded\":[");
 	pod_store_each(feed->store, write_excluded, &tally);
 	buf_add_text(out, "],\"refused\":[");
@@ -561,12 +611,15 @@ static void write_stream(void *arg, const struct pod_facts *facts)
 {
 	struct tally *tally = arg;
 
-	if (!facts->is_excluded)
-		return;
-	buf_printf(tally->out, "%s\n{\"output\":null,\"path\":null,", *tally->first ? "" : ",");
-	*tally->first = false;
-	write_pod(tally->out, facts);
-	buf_add_text(tally->out, ",\"excluded\":true}");
+	for (size_t i = 0; i < facts->container_count; i++) {
+		if (!facts->containers[i].is_excluded)
+			continue;
+		buf_printf(tally->out, "%s\n{\"output\":null,\"path\":null,", *tally->first ? "" : ",");
+		*tally->first = false;
+		write_pod(tally->out, facts);
+		add_text(tally->out, ",\"container\":", facts->containers[i].name);
+		buf_add_text(tally->out, ",\"excluded\":true}");
+	}
 }
 
 void metadata_feed_write_streams(const struct metadata_feed *feed, struct buf *out, bool *first)

@@ -20,12 +20,21 @@ struct metadata_totals {
 	uint64_t requests, failures;
 };
 
+struct metadata_feed_events {
+	/* As of the pod store. */
+	void (*excluded)(void *arg, struct container *container);
+	void (*included)(void *arg, struct container *container);
+	void (*review)(void *arg);
+	/* Once: the source has told who is there, or metadata_wait is over. */
+	void (*settled)(void *arg);
+	void *arg;
+};
+
 struct metadata_feed_env {
 	uv_loop_t *loop;
 	struct http *http;
 	struct metadata_totals *totals;
-	/* As of the pod store, but for `unknown`. */
-	struct pod_store_events events;
+	struct metadata_feed_events events;
 };
 
 /* NULL: there is no source, so nothing is known and nothing waited for.  conf is counted as long as it lives.
@@ -36,7 +45,10 @@ bool metadata_feed_fits(const struct metadata_feed *feed, const struct collector
 /* Once for each tail of the container. */
 void metadata_feed_attach(struct metadata_feed *feed, struct container *container);
 void metadata_feed_detach(struct metadata_feed *feed, struct container *container);
-bool metadata_feed_excludes(const struct metadata_feed *feed, const char *uid);
+bool metadata_feed_excludes(const struct metadata_feed *feed, const char *uid, const char *container);
+bool metadata_feed_has_settled(const struct metadata_feed *feed);
+/* Is there a container that waits for its metadata? */
+bool metadata_feed_is_waited_for(const struct metadata_feed *feed);
 /* Nobody waits any more (the end is near). */
 void metadata_feed_stop_waiting(struct metadata_feed *feed);
 /* Leaves attached containers without metadata.  Frees in the last close callback. */
@@ -45,7 +57,7 @@ void metadata_feed_close(struct metadata_feed *feed);
 void metadata_feed_measure(const struct metadata_feed *feed, struct metric_table *metrics);
 /* One JSON object. */
 void metadata_feed_write_status(const struct metadata_feed *feed, struct buf *out);
-/* A row for each excluded pod, each followed by a comma unless it is the first (*first is kept by the
+/* A row for each excluded container, each followed by a comma unless it is the first (*first is kept by the
  * caller). */
 void metadata_feed_write_streams(const struct metadata_feed *feed, struct buf *out, bool *first);
 

@@ -62,6 +62,7 @@ struct sets {
 	enum metadata_kind kind;
 	bool is_expected;
 	bool is_complete;
+	bool is_late;      /* someone has waited for them in vain */
 	struct set *table; /* by name */
 	size_t limit;
 };
@@ -144,14 +145,20 @@ static void begin_reading(struct pod_store *store, struct link *link)
 		tail_wake(tail);
 }
 
+static bool lacks_namespace(const struct pod_store *store, const struct known *pod)
+{
+	return store->namespaces.is_expected && !store->namespaces.is_complete &&
+	       labels_of_namespace(store, pod) == NULL;
+}
+
+static bool lacks_node(const struct pod_store *store)
+{
+	return store->nodes.is_expected && !store->nodes.is_complete && labels_of_node(store) == NULL;
+}
+
 static bool is_known(const struct pod_store *store, const struct known *pod)
 {
-	if (pod->facts == NULL)
-		return false;
-	if (store->namespaces.is_expected && !store->namespaces.is_complete &&
-	    labels_of_namespace(store, pod) == NULL)
-		return false;
-	return !store->nodes.is_expected || store->nodes.is_complete || labels_of_node(store) != NULL;
+	return pod->facts != NULL && !lacks_namespace(store, pod) && !lacks_node(store);
 }
 
 /* What its records carry is made anew of what is known now. */
@@ -168,11 +175,25 @@ static void renew(struct pod_store *store, struct link *link)
 	pod_metadata_free(old);
 }
 
+/* What is missing is counted, and labels that did not come in time are not waited for again until they do. */
 static void give_up_waiting(struct pod_store *store, struct link *link)
 {
-	if (link->metadata == NULL)
-		store->options.counts->timed_out++;
+	store->options.counts->timed_out++;
+	if (link->pod->facts != NULL) {
+		store->namespaces.is_late = store->namespaces.is_late || lacks_namespace(store, link->pod);
+		store->nodes.is_late = store->nodes.is_late || lacks_node(store);
+	}
 	begin_reading(store, link);
+}
+
+/* Has its source been waited for in vain already? */
+static bool is_hopeless(const struct pod_store *store, const struct link *link)
+{
+	if (link->pod->facts == NULL)
+		return !store->is_answering &&
+		       link->since_ms >= store->silent_since_ms + store->options.wait_ms;
+	return (lacks_namespace(store, link->pod) && store->namespaces.is_late) ||
+	       (lacks_node(store) && store->nodes.is_late);
 }
 
 /* Since when it has waited for long enough: a source that was silent before it came has had its time. */
@@ -276,29 +297,41 @@ static void lose(struct known *pod)
 	pod->gone_ms = clock_monotonic_ms();
 }
 
-/* The links of a pod learn whether it is excluded. */
-static void tell_exclusion(struct pod_store *store, struct known *pod, bool is_excluded)
+static void exclude(struct pod_store *store, struct link *link, bool is_excluded)
 {
 	const struct pod_store_events *events = &store->options.events;
+
+	if (link->container->is_excluded == is_excluded)
+		return;
+	link->container->is_excluded = is_excluded;
+	if (is_excluded)
+		events->excluded(events->arg, link->container);
+	else
+		events->included(events->arg, link->container);
+}
+
+/* The links of a pod learn which of them are excluded now; the others are asked about by a review. */
+static void tell_exclusions(struct pod_store *store, struct known *pod, bool had_exclusion)
+{
+	bool has_exclusion = pod_facts_has_exclusion(pod->facts);
 	struct link *link, *next;
 
+	if (!had_exclusion && !has_exclusion)
+		return;
 	store->needs_review = true;
-	store->options.counts->excluded += is_excluded;
-	log_info(is_excluded ? "pod asks not to be read" : "pod may be read again", "namespace=%s pod=%s",
-	    log_quote(pod->facts->namespace_name), log_quote(pod->facts->name));
-	DL_FOREACH_SAFE (pod->links, link, next) {
-		link->container->is_excluded = is_excluded;
-		if (is_excluded)
-			events->excluded(events->arg, link->container);
-		else
-			events->included(events->arg, link->container);
-	}
+	store->options.counts->excluded += has_exclusion && !had_exclusion;
+	if (has_exclusion != had_exclusion)
+		log_info(has_exclusion ? "pod asks not to be read" : "pod may be read again",
+		    "namespace=%s pod=%s", log_quote(pod->facts->namespace_name),
+		    log_quote(pod->facts->name));
+	DL_FOREACH_SAFE (pod->links, link, next)
+		exclude(store, link, pod_facts_excludes(pod->facts, link->container->origin.container));
 }
 
 static void take_facts(struct pod_store *store, struct known *pod, struct pod_facts *facts)
 {
 	struct pod_facts *old = pod->facts;
-	bool was_excluded = old != NULL && old->is_excluded;
+	bool had_exclusion = old != NULL && pod_facts_has_exclusion(old);
 	struct link *link;
 
 	pod->facts = facts;
@@ -314,8 +347,7 @@ static void take_facts(struct pod_store *store, struct known *pod, struct pod_fa
 		log_warn("a pod has more labels and annotations than records can carry, some are left out",
 		    "namespace=%s pod=%s left_out=%u", log_quote(facts->namespace_name),
 		    log_quote(facts->name), facts->left_out);
-	if (facts->is_excluded != was_excluded)
-		tell_exclusion(store, pod, facts->is_excluded);
+	tell_exclusions(store, pod, had_exclusion);
 	DL_FOREACH (pod->links, link)
 		renew(store, link);
 	pod_facts_free(old);
@@ -550,10 +582,10 @@ static void begin_link(struct pod_store *store, struct link *link)
 
 	if (pod->facts != NULL)
 		renew(store, link);
-	link->container->is_excluded = pod->facts != NULL && pod->facts->is_excluded;
+	link->container->is_excluded = pod_store_excludes(store, pod->uid, link->container->origin.container);
 	if (is_known(store, pod) || store->options.wait_ms == 0)
 		return;
-	if (!store->is_answering && link->since_ms >= store->silent_since_ms + store->options.wait_ms)
+	if (is_hopeless(store, link))
 		store->options.counts->timed_out++;
 	else
 		wait_for(store, link);
@@ -609,11 +641,11 @@ void pod_store_detach(struct pod_store *store, struct container *container)
 		free_link(store, link);
 }
 
-bool pod_store_excludes(const struct pod_store *store, const char *uid)
+bool pod_store_excludes(const struct pod_store *store, const char *uid, const char *container)
 {
 	const struct known *pod = find_pod(store, uid);
 
-	return pod != NULL && pod->facts != NULL && pod->facts->is_excluded;
+	return pod != NULL && pod->facts != NULL && pod_facts_excludes(pod->facts, container);
 }
 
 bool pod_store_wants_more(struct pod_store *store)
@@ -651,7 +683,7 @@ void pod_store_each(
 	struct known *pod, *next;
 
 	HASH_ITER (hh, store->pods, pod, next)
-		if (pod->is_listed && (pod->facts->is_excluded || pod->facts->refused[0] != '\0'))
+		if (pod->is_listed && (pod_facts_has_exclusion(pod->facts) || pod->facts->refused[0] != '\0'))
 			visit(arg, pod->facts);
 }
 

@@ -19,7 +19,7 @@ struct pod_store;
 struct pod_store_events {
 	/* A container came whose pod is not known: a source that can be asked is to be asked. */
 	void (*unknown)(void *arg);
-	/* The pod of a container that is followed is excluded, or is not any more. */
+	/* A container that is followed is excluded, or is not any more. */
 	void (*excluded)(void *arg, struct container *container);
 	void (*included)(void *arg, struct container *container);
 	/* After all of these: what pod_store_excludes says has changed. */
@@ -50,7 +50,7 @@ void pod_store_close(struct pod_store *store);
 /* From now on container->origin.metadata is kept true. */
 void pod_store_attach(struct pod_store *store, struct container *container);
 void pod_store_detach(struct pod_store *store, struct container *container);
-bool pod_store_excludes(const struct pod_store *store, const char *uid);
+bool pod_store_excludes(const struct pod_store *store, const char *uid, const char *container);
 /* Nobody waits any more (the end is near). */
 void pod_store_stop_waiting(struct pod_store *store);
 
@@ -81,7 +81,7 @@ bool pod_store_wants_more(struct pod_store *store);
 
 size_t pod_store_pods(const struct pod_store *store);
 size_t pod_store_waiting(const struct pod_store *store);
-/* Excluded ones, and those with an annotation of ours that is refused. */
+/* Those of which something is excluded, and those with an annotation of ours that is refused. */
 void pod_store_each(
     const struct pod_store *store, void (*visit)(void *arg, const struct pod_facts *facts), void *arg);
 

@@ -1,57 +1,14 @@
 #!/usr/bin/env python3
 """What the kubelet or the API server knows of pods: who is asked, how, for how long, and what happens when nobody answers."""
 
-import json
 import os
 import signal
 import time
 import unittest
 
 from kit import case
-from kit.certificates import Authority
-from kit.kubelet_api import TOKEN, KubeletApi
+from kit.metadata import FAR, NEAR, MetadataCase
 from kit.wait import until
-
-FAR = "60s"    # a wait that no test sees the end of
-NEAR = "500ms"
-
-
-class MetadataCase(case.FlowCase):
-    def setUp(self):
-        super().setUp()
-        self.node = self.kubelet()
-        self.end, self.judge_of = self.endpoint(), self.oracle()
-
-    def authority(self):
-        return Authority(os.path.join(self.dir, "pki"))
-
-    def kubelet_api(self, certificate=None):
-        api = KubeletApi(certificate)
-        self.addCleanup(api.stop)
-        return api
-
-    def kubeconfig(self, url="http://127.0.0.1:1", token=TOKEN, ca_file=None):
-        path = os.path.join(self.dir, "kubeconfig")
-        cluster = {"server": url, **({"certificate-authority": ca_file} if ca_file else {})}
-        with open(path, "w") as file:
-            json.dump({"clusters": [{"name": "c", "cluster": cluster}], "users": [{"name": "u", "user": {"token": token}}],
-                       "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}], "current-context": "x"}, file)
-        return path
-
-    def follows(self, api, outputs=None, start=True, **rows):
-        kubernetes = {"metadata_source": "kubelet", "metadata_wait": FAR, "kubelet_url": api.url, **rows}
-        return self.collector(outputs or {"main": self.end}, kubernetes=kubernetes, start=start)
-
-    def knows(self, collector, **wanted):
-        """Waits until /status says so of metadata; None stands for any text."""
-        def agrees():
-            told = collector.status()["metadata"]
-            return all(told.get(key) == value if value is not None else told.get(key) for key, value in wanted.items()) and told
-        return until(agrees, lambda: f"{wanted}: {collector.status()['metadata']}")
-
-    def missing(self, collector):
-        return collector.metrics().sum("drave_metadata_missing_records_total")
-
 
 class TlsTest(MetadataCase):
     """The kubelet proves who it is, or is not told who we are."""
@@ -184,12 +141,15 @@ class WaitTest(MetadataCase):
         self.finish(self.end, self.judge_of, self.node.written, collector)
 
     def test_once_waits_too(self):
+        """Also for longer than anything else may stand still."""
         api = self.kubelet_api()
-        api.delay = 0.3
+        api.delay = 1
         container = self.node.container()
         container.write(20)
         api.put(container.pod)
         collector = self.follows(api, start=False)
+        self.sections["collector"]["shutdown_timeout"] = "300ms"
+        collector.configure(self.sections)
         status, _ = collector.run("--once")
         self.assertEqual(status, 0, collector.errors())
         self.judge(self.end, self.judge_of, self.node.written)
@@ -251,6 +211,102 @@ class TroubleTest(MetadataCase):
         api.body = None
         self.finish(self.end, self.judge_of, self.node.written, collector)
 
+    def test_a_list_whose_connection_breaks_takes_nobody_away(self):
+        api = self.kubelet_api()
+        container = self.node.container()
+        container.write(20)
+        api.put(container.pod)
+        collector = self.follows(api)
+        self.arrived(self.end, self.judge_of, self.node.written)
+        del api.pods[container.pod.uid]
+        api.cut = 0.5
+        self.another_list(api)
+        told = self.knows(collector, answering=False, error=None)
+        self.assertGreaterEqual(told["pods"], 1)
+        api.put(container.pod)
+        api.cut = None
+        self.knows(collector, answering=True, error="")
+        self.finish(self.end, self.judge_of, self.node.written, collector)
+        self.assertEqual(collector.errors().count("metadata come again"), 1)
+
+    def test_down_later(self):
+        """Who is known stays known; who comes then is waited for once, and the kubelet is asked until it answers."""
+        api = self.kubelet_api()
+        container = self.node.container()
+        container.write(20)
+        api.put(container.pod)
+        collector = self.follows(api, metadata_wait=NEAR)
+        self.arrived(self.end, self.judge_of, self.node.written)
+        api.stop()
+        later = self.node.container(pod="later")
+        for each in (container, later):
+            each.write(20)
+        api.put(later.pod)
+        self.arrived(self.end, self.judge_of, self.node.written)
+        self.assertEqual(self.missing(collector), 20)
+        self.knows(collector, answering=False, error=None, began_without=1)
+        api.start()
+        self.knows(collector, answering=True, error="", pods=2)
+        later.write(20)
+        self.arrived(self.end, self.judge_of, self.node.written)
+        self.assertEqual(self.missing(collector), 20)
+        self.finish(self.end, self.judge_of, self.node.written, collector)
+
+    def test_a_large_list_is_taken_apart_as_it_comes(self):
+        """10 MB of pods, of which records need little."""
+        api = self.kubelet_api()
+        containers = self.node.fleet(100)
+        for container in containers:
+            container.write(5)
+            api.put(container.pod, {"app": "web"}, managedFields=[{"manager": "x" * 100_000}])
+        collector = self.follows(api)
+        self.knows(collector, answering=True, pods=100)
+        self.arrived(self.end, self.judge_of, self.node.written)
+        if not case.IS_SANITIZED:
+            self.assertLess(collector.metric("process_resident_memory_bytes"), 24 << 20)
+        self.assertEqual(self.missing(collector), 0)
+        self.finish(self.end, self.judge_of, self.node.written, collector)
+
+    def test_a_token_is_read_again_when_it_was_replaced(self):
+        authority = self.authority()
+        api = self.kubelet_api(authority.good())
+        container = self.node.container()
+        container.write(20)
+        api.put(container.pod)
+        token = os.path.join(self.dir, "token")
+        self.put_token(token, api.token)
+        collector = self.follows(api, kubeconfig=self.kubeconfig(tokenFile=token), kubelet_ca_file=authority.ca)
+        self.arrived(self.end, self.judge_of, self.node.written)
+        api.token = "another-token"
+        self.put_token(token, api.token)
+        self.another_list(api)
+        self.node.containers[-1].write(20)
+        self.arrived(self.end, self.judge_of, self.node.written)
+        self.assertEqual(api.unauthorized, 1)
+        self.assertEqual(self.missing(collector), 0)
+        self.finish(self.end, self.judge_of, self.node.written, collector)
+
+    def put_token(self, path, token):
+        with open(f"{path}.new", "w") as file:
+            file.write(token)
+        os.rename(f"{path}.new", path)
+
+    def test_credentials_that_come_later(self):
+        """Who names an account is not taken for nobody while its token cannot be read."""
+        authority = self.authority()
+        api = self.kubelet_api(authority.good())
+        container = self.node.container()
+        container.write(20)
+        api.put(container.pod)
+        token = os.path.join(self.dir, "token")
+        collector = self.follows(api, kubeconfig=self.kubeconfig(tokenFile=token), kubelet_ca_file=authority.ca, metadata_wait=NEAR)
+        self.knows(collector, answering=False, error=None)
+        self.arrived(self.end, self.judge_of, self.node.written)
+        self.put_token(token, api.token)
+        self.knows(collector, answering=True, error="", pods=1)
+        self.assertEqual(api.unauthorized, 0)
+        self.finish(self.end, self.judge_of, self.node.written, collector)
+
     def test_odd_pods_cost_nobody_else(self):
         api = self.kubelet_api()
         container = self.node.container()
@@ -282,23 +338,16 @@ class ExcludeTest(MetadataCase):
         api.put(other.pod, annotations=annotations)
         return kept, other
 
-    def again(self, api):
-        """A container that nobody knows makes the collector ask."""
-        asked = len(api.asked)
-        asker = self.node.container(pod=f"asker-{asked}")
-        api.put(asker.pod)
-        until(lambda: len(api.asked) > asked, "another list")
-
     def test_excluded_from_the_start(self):
         api = self.kubelet_api()
         kept, other = self.two(api, self.EXCLUDE)
         collector = self.follows(api)
         self.arrived(self.end, self.judge_of, {kept.key: 20})
-        told = self.knows(collector, excluded=[{"namespace": "shop", "pod": "other", "uid": other.pod.uid}])
+        told = self.knows(collector, excluded=[{"namespace": "shop", "pod": "other", "uid": other.pod.uid, "container": "app"}])
         self.assertEqual(told["refused"], [])
         rows = collector.streams()
         self.assertEqual([row["pod"] for row in rows if row.get("excluded")], ["other"])
-        until(lambda: [row["pod"] for row in collector.streams() if row["output"]] == ["kept"], "its files let go")
+        self.let_go(collector, "other")
         self.assertEqual(collector.metric("drave_metadata_excluded_pods"), 1)
         other.write(20)
         kept.write(20)
@@ -310,9 +359,9 @@ class ExcludeTest(MetadataCase):
         kept, other = self.two(api, self.EXCLUDE)
         collector = self.follows(api)
         self.knows(collector, excluded=None)
-        until(lambda: [row["pod"] for row in collector.streams() if row["output"]] == ["kept"], "its files let go")
+        self.let_go(collector, "other")
         api.put(other.pod)
-        self.again(api)
+        self.another_list(api)
         self.knows(collector, excluded=[])
         other.write(20)
         self.finish(self.end, self.judge_of, self.node.written, collector)
@@ -324,14 +373,14 @@ class ExcludeTest(MetadataCase):
         collector = self.follows(api)
         self.arrived(self.end, self.judge_of, self.node.written)
         api.put(other.pod, annotations=self.EXCLUDE)
-        self.again(api)
-        until(lambda: not any(row["pod"] == "other" and row["output"] for row in collector.streams()), "its files let go")
+        self.another_list(api)
+        self.let_go(collector, "other")
         other.write(20)
         kept.write(20)
         self.arrived(self.end, self.judge_of, {kept.key: 40, other.key: 20})
         self.assertEqual(len(self.judge_of.copies[other.key]), 20)
         api.put(other.pod)
-        self.again(api)
+        self.another_list(api)
         self.finish(self.end, self.judge_of, self.node.written, collector)
 
     def test_excluded_and_back_while_the_output_is_away(self):
@@ -344,7 +393,7 @@ class ExcludeTest(MetadataCase):
         self.arrived(self.end, self.judge_of, self.node.written)
         for annotations in (self.EXCLUDE, {}, self.EXCLUDE, {}):
             api.put(other.pod, annotations=annotations)
-            self.again(api)
+            self.another_list(api)
             self.knows(collector, excluded=None if annotations else [])
         other.write(20)
         away.gate.set()
@@ -352,6 +401,71 @@ class ExcludeTest(MetadataCase):
         self.arrived(away, other_judge, self.node.written)
         self.finish(self.end, self.judge_of, self.node.written, collector)
         self.judge(away, other_judge, self.node.written)
+
+    def test_one_container_of_a_pod(self):
+        api = self.kubelet_api()
+        pod = self.node.pod()
+        app, side = pod.container("app"), pod.container("side")
+        for container in (app, side):
+            container.write(20)
+        api.put(pod, annotations={"drave.dev/exclude-side": "true"})
+        collector = self.follows(api)
+        self.arrived(self.end, self.judge_of, {app.key: 20})
+        self.knows(collector, excluded=[{"namespace": "shop", "pod": pod.name, "uid": pod.uid, "container": "side"}])
+        until(lambda: [row["container"] for row in collector.streams() if row["output"]] == ["app"], "its files let go")
+        self.assertEqual(set(self.judge_of.copies), {app.key})
+        api.put(pod, annotations={"drave.dev/exclude": "true", "drave.dev/exclude-side": "false"})
+        self.another_list(api)
+        until(lambda: [row["container"] for row in collector.streams() if row["output"] and row["pod"] == pod.name] == ["side"], "the other way round")
+        self.assertEqual(collector.metric("drave_metadata_excluded_pods"), 1)
+        api.put(pod)
+        self.another_list(api)
+        app.write(20)
+        self.finish(self.end, self.judge_of, self.node.written, collector)
+
+    def deleted_while_away(self, api, container, collector):
+        """kubelet rotates its files away, as many as there are."""
+        self.settled(collector)
+        collector.stop()
+        container.write(20)
+        for _ in range(self.node.max_files + 1):
+            container.rotate()
+            container.write(20)
+        api.delay = 0.3  # longer than the first look takes
+        collector.start()
+
+    def lost(self, collector):
+        return collector.metric("drave_input_lost_segments_total"), collector.metric("drave_input_lost_bytes_total")
+
+    def test_files_of_an_excluded_pod_that_are_deleted_are_no_gap(self):
+        api = self.kubelet_api()
+        kept, other = self.two(api, self.EXCLUDE)
+        collector = self.follows(api)
+        self.arrived(self.end, self.judge_of, {kept.key: 20})
+        self.let_go(collector, "other")
+        self.deleted_while_away(api, other, collector)
+        self.knows(collector, answering=True, excluded=None)
+        kept.write(20)
+        self.arrived(self.end, self.judge_of, {kept.key: 40})
+        self.assertEqual(self.lost(collector), (0, 0))
+        self.finish(self.end, self.judge_of, {kept.key: 40}, collector)
+        self.assertEqual(set(self.judge_of.copies), {kept.key})
+
+    def test_files_of_another_pod_that_are_deleted_are_one(self):
+        api = self.kubelet_api()
+        kept, other = self.two(api, {})
+        collector = self.follows(api)
+        self.arrived(self.end, self.judge_of, self.node.written)
+        self.deleted_while_away(api, other, collector)
+        until(lambda: self.lost(collector)[0] == 1, "counted")
+        api.delay = 3600  # nor does it take a source that answers
+        self.deleted_while_away(api, other, collector)
+        self.assertEqual(self.lost(collector)[0], 0)
+        self.sections["kubernetes"]["metadata_wait"] = NEAR
+        collector.configure(self.sections)
+        collector.signal(signal.SIGHUP)
+        until(lambda: self.lost(collector)[0] == 1, "counted")
+        self.settled(collector)
 
     def test_other_annotations_of_ours_are_refused_and_harmless(self):
         api = self.kubelet_api()
@@ -407,6 +521,13 @@ class ReloadTest(MetadataCase):
         self.arrived(self.end, self.judge_of, self.node.written)
         self.assertEqual(self.missing(collector), 0)
         self.finish(self.end, self.judge_of, self.node.written, collector)
+
+    def test_labels_that_a_kubelet_does_not_know_are_an_operators_mistake(self):
+        for kind in ("namespace_labels", "node_labels:zone"):
+            collector = self.collector({"main": self.end}, kubernetes={"metadata_source": "kubelet", "metadata": f"labels, {kind}"}, start=False)
+            status, _ = collector.run("--check-config")
+            self.assertEqual(status, 78)
+            self.assertIn("a kubelet does not know labels of namespaces and nodes", collector.errors())
 
     def test_api_without_a_cluster_is_an_operators_mistake(self):
         collector = self.collector({"main": self.end}, kubernetes={"metadata_source": "api"}, start=False)

@@ -377,8 +377,8 @@ START_TEST(an_excluded_pod_is_told_and_told_again_when_it_is_not)
 	list("u-1", "web", EXCLUDED);
 	ck_assert(a.container.is_excluded);
 	ck_assert(!a.container.awaits_metadata);
-	ck_assert(pod_store_excludes(store, "u-1"));
-	ck_assert(!pod_store_excludes(store, "u-2"));
+	ck_assert(pod_store_excludes(store, "u-1", "main"));
+	ck_assert(!pod_store_excludes(store, "u-2", "main"));
 	ck_assert_str_eq(told, "+u-1/main ");
 	ck_assert_uint_eq(review_count, 1);
 	list("u-1", "web", EXCLUDED);
@@ -436,6 +436,67 @@ START_TEST(labels_of_the_namespace_are_waited_for_where_they_are_expected)
 	put_namespace("ns", "green");
 	ck_assert_str_eq(a.container.origin.metadata->namespace_labels.items[0].value, "green");
 	pod_store_end_labels(store, METADATA_NAMESPACE_LABELS);
+	teardown();
+}
+END_TEST
+
+START_TEST(late_labels_are_waited_for_once_and_counted)
+{
+	struct follow a, b, c;
+
+	setup();
+	pod_store_expect(store, METADATA_NAMESPACE_LABELS);
+	list("u-1", "web", "");
+	follow(&a, "u-1", "u-1/main");
+	pass(WAIT_MS);
+	ck_assert(!a.container.awaits_metadata);
+	ck_assert_str_eq(app_of(&a), "web");
+	ck_assert_uint_eq(counts.timed_out, 1);
+	follow(&b, "u-1", "u-1/other");
+	ck_assert(!b.container.awaits_metadata);
+	ck_assert_uint_eq(counts.timed_out, 2);
+	put_namespace("ns", "blue");
+	ck_assert_str_eq(b.container.origin.metadata->namespace_labels.items[0].value, "blue");
+	follow(&c, "u-1", "u-1/third");
+	ck_assert(!c.container.awaits_metadata);
+	ck_assert_uint_eq(counts.timed_out, 2);
+	teardown();
+}
+END_TEST
+
+START_TEST(an_unknown_pod_is_waited_for_where_labels_are_late)
+{
+	struct follow a, b;
+
+	setup();
+	pod_store_expect(store, METADATA_NAMESPACE_LABELS);
+	list("u-1", "web", "");
+	follow(&a, "u-1", "u-1/main");
+	pass(WAIT_MS);
+	follow(&b, "u-2", "u-2/main");
+	ck_assert(b.container.awaits_metadata);
+	teardown();
+}
+END_TEST
+
+START_TEST(one_container_is_excluded_and_the_other_is_not)
+{
+	struct follow a, b;
+
+	setup();
+	follow(&a, "u-1", "u-1/main");
+	follow(&b, "u-1", "u-1/side");
+	b.container.origin.container = "side";
+	list("u-1", "web", ",\"annotations\":{\"drave.dev/exclude-main\":\"true\"}");
+	ck_assert_str_eq(told, "+u-1/main ");
+	ck_assert(a.container.is_excluded && !b.container.is_excluded);
+	ck_assert(pod_store_excludes(store, "u-1", "main"));
+	ck_assert(!pod_store_excludes(store, "u-1", "side"));
+	list("u-1", "web",
+	    ",\"annotations\":{\"drave.dev/exclude\":\"true\",\"drave.dev/exclude-main\":\"false\"}");
+	ck_assert_str_eq(told, "+u-1/main -u-1/main +u-1/side ");
+	ck_assert_uint_eq(counts.excluded, 1);
+	ck_assert_uint_eq(review_count, 2);
 	teardown();
 }
 END_TEST
@@ -510,5 +571,7 @@ UNIT_MAIN("pod_store", a_known_pod_is_not_waited_for, an_unknown_pod_is_asked_fo
     a_mirror_pod_that_was_made_anew_is_not_taken_for_gone, news_are_a_new_version_and_no_news_are_none,
     an_excluded_pod_is_told_and_told_again_when_it_is_not, a_refused_annotation_is_counted_once,
     what_cannot_be_read_is_passed_over, labels_of_the_namespace_are_waited_for_where_they_are_expected,
-    a_namespace_that_is_not_there_is_not_waited_for, nobody_waits_when_the_end_is_near,
-    a_store_that_closes_leaves_its_containers_without, an_id_that_comes_later_is_asked_for_a_few_times)
+    late_labels_are_waited_for_once_and_counted, an_unknown_pod_is_waited_for_where_labels_are_late,
+    one_container_is_excluded_and_the_other_is_not, a_namespace_that_is_not_there_is_not_waited_for,
+    nobody_waits_when_the_end_is_near, a_store_that_closes_leaves_its_containers_without,
+    an_id_that_comes_later_is_asked_for_a_few_times)

@@ -30,6 +30,8 @@ class KubeletApi:
         self.status = 200
         self.body = None              # instead of the list
         self.delay = 0
+        self.cut = None               # the share of an answer after which the connection breaks
+        self.token = TOKEN
         self.asked = []               # monotonic times
         self.unauthorized = 0
         self.port = 0
@@ -56,7 +58,7 @@ class KubeletApi:
         self.asked.append(time.monotonic())
         if path != "/pods":
             return 404, b"404 page not found\n"
-        if self.certificate and headers.get("Authorization") != f"Bearer {TOKEN}":
+        if self.certificate and headers.get("Authorization") != f"Bearer {self.token}":
             self.unauthorized += 1
             return 401, b"Unauthorized"
         time.sleep(self.delay)
@@ -110,6 +112,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/json" if status == 200 else "text/plain")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
+        if self.server.api.cut is not None:
+            body, self.close_connection = body[:int(len(body) * self.server.api.cut)], True
         self.wfile.write(body)
 
     def log_message(self, *_):
