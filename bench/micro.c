@@ -1,7 +1,7 @@
 /* micro: what the hot path costs from file bytes in memory to batch bytes, in MB of log per CPU second.
  *
- *   micro [--mb N] [--line N] [--rounds N] [--record-id] [TEXT...]
- *   micro [--rounds N] [--record-id] --file LOG
+ *   micro [--mb N] [--line N] [--rounds N] [--record-id] [--schema NAME] [--labels N] [TEXT...]
+ *   micro [--rounds N] [--record-id] [--schema NAME] [--labels N] --file LOG
  *
  * Lines are generated (seeded: the same in every run), then each stage is run over all of them, several
  * rounds, the best one counted:
@@ -12,7 +12,7 @@
  *
  * for texts of several kinds: plain words, JSON (a quote every ten bytes or so), UTF-8 (Cyrillic), bytes that
  * are none, lines cut in pieces of 16 KiB, and docker's json-file; or only for those that are named; or for
- * the whole lines of a log file. */
+ * the whole lines of a log file.  With --labels the pod has so many, with names and values of common length. */
 #include "config.h"
 
 #include <getopt.h>
@@ -60,7 +60,10 @@ static const struct load loads[] = {
     {"docker-json", WORDS(json_words), 0, true},
 };
 
+#define LABELS_MAX 100
+
 struct settings {
+	size_t label_count;
 	size_t bytes;
 	size_t line_bytes;
 	unsigned rounds;
@@ -240,10 +243,26 @@ static double run(struct bench *bench, stage_fn *stage)
 	return (double)bench->len / MB / best;
 }
 
+static struct labels make_labels(size_t count)
+{
+	static struct label items[LABELS_MAX];
+	static char names[LABELS_MAX][40];
+
+	for (size_t i = 0; i < count; i++) {
+		(void)snprintf(names[i], sizeof names[i], "app.kubernetes.io/part-%02zu", i);
+		items[i] = (struct label){.name = names[i], .value = "checkout-service"};
+	}
+	return (struct labels){items, count};
+}
+
 static void measure(const struct load *load, const struct settings *settings, const char *bytes, size_t len)
 {
-	static const struct origin origin = {.namespace_name = "team-a", .pod = "api-gateway-7d4b9c6f5-x2x9k",
-		.uid = "0f8fad5b-d9cb-469f-a165-70867728950e", .container = "app", .node = "node-17.example.net"};
+	const struct metadata metadata = {.labels = make_labels(settings->label_count),
+		.owner_kind = "Deployment", .owner_name = "api-gateway", .pod_ip = "", .image_id = "",
+		.image = "registry.example.net/team-a/api-gateway:1.2.3", .container_id = ""};
+	const struct origin origin = {.namespace_name = "team-a", .pod = "api-gateway-7d4b9c6f5-x2x9k",
+		.uid = "0f8fad5b-d9cb-469f-a165-70867728950e", .container = "app", .node = "node-17.example.net",
+		.metadata = settings->label_count != 0 ? &metadata : NULL};
 	struct bench bench = {
 	    .load = load,
 	    .settings = settings,
@@ -256,7 +275,7 @@ static void measure(const struct load *load, const struct settings *settings, co
 	joiner_init(&bench.joiner, MAX_RECORD);
 	buf_init(&bench.scratch, MAX_RECORD);
 	buf_init(&bench.prepared, 64u << 10);
-	format_ndjson.prepare(&settings->format, &origin, &bench.prepared);
+	format_ndjson.prepare(&settings->format, &bench.source, &bench.prepared);
 	bench.record_limit = ESCAPE_WORST * MAX_RECORD;
 	bench.batch = xmalloc(BATCH_BYTES + bench.record_limit + 1);
 	lines = run(&bench, do_line);
@@ -314,11 +333,25 @@ static bool is_wanted(const char *name, char **names)
 	return is_named;
 }
 
+static enum metadata_schema schema_of(const char *word)
+{
+	int i = 0;
+
+	while (metadata_schema_words[i] != NULL && strcmp(metadata_schema_words[i], word) != 0)
+		i++;
+	if (metadata_schema_words[i] == NULL) {
+		fprintf(stderr, "micro: no schema '%s'\n", word);
+		exit(EXIT_FAILURE);
+	}
+	return (enum metadata_schema)i;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option long_options[] = {{"mb", required_argument, NULL, 'm'},
 	    {"line", required_argument, NULL, 'l'}, {"rounds", required_argument, NULL, 'r'},
 	    {"record-id", no_argument, NULL, 'i'}, {"file", required_argument, NULL, 'f'},
+	    {"schema", required_argument, NULL, 's'}, {"labels", required_argument, NULL, 'n'},
 	    {NULL, 0, NULL, 0}};
 	struct settings settings = {.bytes = 8u * 1000 * 1000, .line_bytes = 257, .rounds = 20};
 	const char *path = NULL;
@@ -331,12 +364,14 @@ int main(int argc, char **argv)
 		case 'r': settings.rounds = (unsigned)strtoul(optarg, NULL, 10); break;
 		case 'f': path = optarg; break;
 		case 'i': settings.format.record_id = true; break;
+		case 'n': settings.label_count = strtoul(optarg, NULL, 10); break;
+		case 's': settings.format.schema = schema_of(optarg); break;
 		default: return EXIT_FAILURE;
 		}
 	}
-	if (settings.bytes == 0 || settings.line_bytes < 100 || settings.line_bytes > MAX_RECORD ||
+	if (settings.bytes == 0 || settings.label_count > LABELS_MAX || settings.line_bytes < 100 || settings.line_bytes > MAX_RECORD ||
 	    settings.rounds == 0) {
-		fprintf(stderr, "micro: sizes are out of bounds (lines of 100 bytes to 900 KiB)\n");
+		fprintf(stderr, "micro: sizes are out of bounds (lines of 100 bytes to 900 KiB, 100 labels)\n");
 		return EXIT_FAILURE;
 	}
 	printf("MB of log per CPU second, best of %u rounds\n", settings.rounds);

@@ -24,7 +24,6 @@ static const char *const log_format_words[] = {"text", "json", NULL};
 static const char *const read_from_words[] = {"head", "tail", NULL};
 static const char *const hold_words[] = {"descriptor", "link", NULL};
 static const char *const source_words[] = {"none", "kubelet", "api", "auto", NULL};
-static const char *const schema_words[] = {"fluentbit", "vector", "ecs", "otel", NULL};
 static const char *const on_reject_words[] = {"dead_letter", "drop", NULL};
 
 static const struct bind_row collector_rows[] = {
@@ -118,8 +117,9 @@ static const struct bind_row output_rows[] = {
 	{.key = "type", .kind = BIND_WORD, .offset = OUTPUT(type), .words = output_words, .required = true, .help = "What kind of output it is."},
 	{.key = "match", .kind = BIND_LIST, .offset = OUTPUT(match), .fallback = "*", .check = match_check,
 		.help = "Globs over namespace/pod/container, several by comma; missing parts match all, ! excludes."},
-	{.key = "metadata_schema", .kind = BIND_WORD, .offset = OUTPUT(metadata_schema), .words = schema_words, .fallback = "fluentbit",
-		.later = "vector,ecs,otel", .help = "Names of the fields in a record."},
+	{.key = "metadata_schema", .kind = BIND_WORD, .offset = OUTPUT(metadata_schema), .words = metadata_schema_words,
+		.fallback = "fluentbit",
+		.help = "Names of the fields in a record: those of Fluent Bit, of Vector, of the Elastic Common Schema or of OpenTelemetry."},
 	{.key = "record_id", .kind = BIND_BOOL, .offset = OUTPUT(record_id), .fallback = "off",
 		.help = "Adds \"id\", the same on every re-send, so that a consumer can drop duplicates exactly."},
 	{.key = "message_key", .kind = BIND_TEXT, .offset = OUTPUT(type), .later = "*", .help = "Name of the text's field."},

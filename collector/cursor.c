@@ -26,7 +26,6 @@
 
 #define LOG_MODULE    "cursor"
 #define CURSOR_MAGIC  MAGIC('c', 'u', 'r', 's')
-#define PREPARED_BYTES (256u << 10) /* names, and metadata within their budgets (pod_facts.h) */
 
 static struct cursor *cursor_of_reader(const struct tail_reader *reader)
 {
@@ -228,7 +227,7 @@ static void prepare(struct cursor *cursor)
 	const struct origin *origin = &cursor->reader.tail->container->origin;
 
 	buf_clear(&cursor->prepared);
-	env->format->prepare(env->format_options, origin, &cursor->prepared);
+	env->format->prepare(env->format_options, &cursor->reader.tail->source, &cursor->prepared);
 	must(!cursor->prepared.overflowed);
 	cursor->prepared_version = origin->metadata_version;
 	cursor->route.lane = NULL;
@@ -723,7 +722,7 @@ struct cursor *cursor_new(struct cursor_env *env, struct tail *tail, struct segm
 	cursor->skip_from = UINT64_MAX;
 	ledger_init(&cursor->ledger, env->total, on_moved);
 	joiner_init(&cursor->joiner, env->max_record);
-	buf_init(&cursor->prepared, PREPARED_BYTES);
+	buf_init(&cursor->prepared, FORMAT_PREPARED_BYTES);
 	cursor->mark = (struct mark){
 		.segment = segment,
 		.output = env->output,

@@ -230,7 +230,10 @@ int pipeline_new(struct pipeline **ret_pipeline, const struct pipeline_env *env,
 	pipeline->env = *env;
 	pipeline->conf = collector_conf_ref(conf);
 	pipeline->conf_output = output;
-	pipeline->format_options.record_id = output->common.record_id;
+	pipeline->format_options = (struct format_options){
+		.schema = (enum metadata_schema)output->common.metadata_schema,
+		.record_id = output->common.record_id,
+	};
 	make_metrics(pipeline);
 	make_shipper(pipeline);
 	make_gatherer(pipeline);

@@ -10,9 +10,16 @@
 #include "common/buf.h"
 #include "outputs/record.h"
 
+/* Whose names the fields of a record have (outputs/format_schema.c). */
+enum metadata_schema { SCHEMA_FLUENTBIT, SCHEMA_VECTOR, SCHEMA_ECS, SCHEMA_OTEL };
+extern const char *const metadata_schema_words[];
+
 struct format_options {
+	enum metadata_schema schema;
 	bool record_id; /* "id" in each record: <uid>/<container>/<restart>/<16 hex: first line>/<offset> */
 };
+
+#define FORMAT_PREPARED_BYTES (128u << 10)
 
 struct format {
 	const char *name; /* the word in the configuration: "ndjson" */
@@ -21,9 +28,10 @@ struct format {
 	const char *separator; /* one byte, stored behind every record in the batch: "\n" or "," */
 	const char *end;       /* stands after the last record instead of its separator */
 
-	/* Appends to out what is the same for every record of this origin (metadata, closing braces); kept by
-	 * the caller and lent to encode. */
-	void (*prepare)(const struct format_options *options, const struct origin *origin, struct buf *out);
+	/* Appends to out what is the same for every record of this file as long as its origin's metadata are
+	 * (closing braces too): FORMAT_PREPARED_BYTES at most, since metadata have budgets (collector/pod_facts.h) and
+	 * names are not longer than Kubernetes has them.  Kept by the caller and lent to encode. */
+	void (*prepare)(const struct format_options *options, const struct source *source, struct buf *out);
 	/* The most bytes that encode can write for this record, separator not counted. */
 	size_t (*bound)(const struct record *record, size_t prepared_len);
 	/* Writes the record into out (room >= bound(), or room >= the bound of an empty text: then the text

@@ -1,9 +1,9 @@
-/* NDJSON and JSON arrays: one object a record, in the field names that Fluent Bit's users know.  Pure.
+/* NDJSON and JSON arrays: one object a record, in the field names of the chosen schema.  Pure.
  *
  *     {"time":"2026-01-31T12:34:56.789012345Z","stream":"stdout","log":"...",
  *      "truncated":true,"partial":true,"unparsed":true,            each only where it is so
  *      "id":"<uid>/<container>/<restart>/<16 hex>/<offset>",       record_id = on
- *      "kubernetes":{"namespace_name":"...","pod_name":"...","pod_id":"...","container_name":"...","host":"..."}}
+ *      "kubernetes":{"namespace_name":"...","pod_name":"...","pod_id":"...","container_name":"...","host":"...",...}}
  *
  * without blanks and newlines.  The two formats differ in what stands around and between records.
  *
@@ -17,8 +17,9 @@
 
 #include "common/escape.h"
 #include "common/must.h"
+#include "outputs/format_schema.h"
 
-#define HEAD_BYTES   64 /* {"time":"","stream":"unknown","log":" without the time */
+#define HEAD_BYTES   (2 * SCHEMA_WORD_BYTES) /* without the time, or with one in nanoseconds */
 #define FLAGS_BYTES  64 /* ","truncated":true,"partial":true,"unparsed":true */
 #define NAME_BYTES   64 /* longest uid and container: the grammar of Kubernetes */
 #define NUMBER_BYTES 20 /* of a uint64_t */
@@ -34,21 +35,10 @@ static inline char *put(char *out, const char *text, size_t len)
 
 /* ---- what is the same for all records of a container ---------------------------------------------- */
 
-static void add_member(struct buf *out, const char *before, const char *value)
+static void prepare(const struct format_options *options, const struct source *source, struct buf *out)
 {
-	must(buf_add_text(out, before));
-	must(buf_add_json(out, value, strlen(value)));
-}
-
-static void prepare(const struct format_options *options, const struct origin *origin, struct buf *out)
-{
-	(void)options;
-	add_member(out, ",\"kubernetes\":{\"namespace_name\":", origin->namespace_name);
-	add_member(out, ",\"pod_name\":", origin->pod);
-	add_member(out, ",\"pod_id\":", origin->uid);
-	add_member(out, ",\"container_name\":", origin->container);
-	add_member(out, ",\"host\":", origin->node);
-	must(buf_add_text(out, "}}"));
+	schema_add_members(options->schema, source, out);
+	must(buf_add_text(out, "}"));
 }
 
 static size_t bound(const struct record *record, size_t prepared_len)
@@ -101,16 +91,25 @@ static char *put_id(char *out, const struct source *source, uint64_t offset)
 	return out;
 }
 
-static inline char *put_head(char *out, const struct record *record)
+/* Copies more than there is, since that is quicker; what is too much is written over. */
+static inline char *put_word(char *out, const struct schema_word *word)
 {
-	out = PUT(out, "{\"time\":\"");
-	out = put(out, record->time, record->time_len);
-	switch (record->stream) {
-	case RECORD_STDOUT: return PUT(out, "\",\"stream\":\"stdout\",\"log\":\"");
-	case RECORD_STDERR: return PUT(out, "\",\"stream\":\"stderr\",\"log\":\"");
-	case RECORD_UNKNOWN: break;
-	}
-	return PUT(out, "\",\"stream\":\"unknown\",\"log\":\"");
+	memcpy(out, word->text, SCHEMA_WORD_BYTES / 2);
+	if (word->len > SCHEMA_WORD_BYTES / 2)
+		memcpy(out + SCHEMA_WORD_BYTES / 2, word->text + SCHEMA_WORD_BYTES / 2, SCHEMA_WORD_BYTES / 2);
+	return out + word->len;
+}
+
+static inline char *put_head(char *out, const struct format_options *options, const struct record *record)
+{
+	const struct schema_head *head = &schema_heads[options->schema];
+
+	out = put_word(out, &head->time);
+	if (!head->has_nanoseconds)
+		out = put(out, record->time, record->time_len);
+	else /* 0 stands for a time that is not known, and there is nothing below it */
+		out = put_number(out, record->time_ns > 0 ? (uint64_t)record->time_ns : 0);
+	return put_word(out, &head->stream[record->stream]);
 }
 
 /* From the quote that ends the text up to what was prepared. */
@@ -145,11 +144,11 @@ static size_t encode(const struct format_options *options, const struct source *
 
 	*ret_taken = record->len;
 	if (room >= bound(record, prepared_len)) {
-		out = put_head(out, record);
+		out = put_head(out, options, record);
 		out += escape_json(out, record->text, record->len);
 	} else {
 		must(room >= bound(&(struct record){.time_len = record->time_len}, prepared_len));
-		out = put_head(out, record);
+		out = put_head(out, options, record);
 		out = put_cut_text(
 		    out, room - (size_t)(out - start), options, source, prepared_len, record, ret_taken);
 	}

@@ -303,7 +303,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	world.room = bytes[1] >> 1;
 	joiner_init(&world.joiner, world.max_record);
 	buf_init(&world.prepared, 65536);
-	format_ndjson.prepare(&world.options, &origin, &world.prepared);
+	format_ndjson.prepare(&world.options, &source, &world.prepared);
 	for (size_t i = 0; i < 2; i++)
 		buf_init(&world.chains[i].text, len);
 	take_lines(&world, (const char *)bytes + 2, len - 2);

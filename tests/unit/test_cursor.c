@@ -672,10 +672,12 @@ END_TEST
 /* ---- metadata ----------------------------------------------------------------------------------------------------- */
 
 /* A format that says of the metadata only the image. */
-static void prepare_image(const struct format_options *options, const struct origin *origin, struct buf *out)
+static void prepare_image(const struct format_options *options, const struct source *source, struct buf *out)
 {
+	const struct metadata *metadata = source->origin->metadata;
+
 	(void)options;
-	buf_printf(out, ",\"kubernetes\":\"%s\"}", origin->metadata != NULL ? origin->metadata->image : "unknown");
+	buf_printf(out, ",\"kubernetes\":\"%s\"}", metadata != NULL ? metadata->image : "unknown");
 }
 
 static struct format format_image;
@@ -743,7 +745,8 @@ END_TEST
 
 START_TEST(what_is_known_anew_may_lead_to_another_lane)
 {
-	static const struct metadata known = {.image = ""};
+	static const struct metadata known = {
+		.owner_kind = "", .owner_name = "", .pod_ip = "", .image = "", .image_id = "", .container_id = ""};
 	struct tail tail;
 	struct cursor *cursor;
 

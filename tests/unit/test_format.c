@@ -42,7 +42,7 @@ static char *encode_within(
 	size_t len;
 
 	buf_init(&prepared, 65536);
-	format_ndjson.prepare(options, &origin, &prepared);
+	format_ndjson.prepare(options, &source, &prepared);
 	len =
 	    format_ndjson.encode(options, &source, prepared.data, prepared.len, record, out, room, ret_taken);
 	ck_assert_uint_le(len, room);
@@ -58,7 +58,7 @@ static size_t bound_of(const struct record *record)
 	size_t bound;
 
 	buf_init(&prepared, 65536);
-	format_ndjson.prepare(&plain, &origin, &prepared);
+	format_ndjson.prepare(&plain, &source, &prepared);
 	bound = format_ndjson.bound(record, prepared.len);
 	buf_release(&prepared);
 	return bound;
@@ -168,13 +168,14 @@ END_TEST
 START_TEST(a_node_name_may_be_anything)
 {
 	struct origin strange = origin;
+	const struct source from = {.origin = &strange};
 	struct buf prepared;
 	cJSON *object;
 
 	strange.node = "\"node\"\\\n\xff";
 	buf_init(&prepared, 65536);
 	buf_add_text(&prepared, "{\"a\":1");
-	format_ndjson.prepare(&plain, &strange, &prepared);
+	format_ndjson.prepare(&plain, &from, &prepared);
 	object = cJSON_ParseWithLength(prepared.data, prepared.len);
 	ck_assert_ptr_nonnull(object);
 	ck_assert_str_eq(cJSON_GetObjectItem(cJSON_GetObjectItem(object, "kubernetes"), "host")->valuestring,

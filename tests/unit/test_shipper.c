@@ -11,9 +11,9 @@
 
 /* ---- a format whose records are their own text -------------------------------------------------------------------- */
 
-static void plain_prepare(const struct format_options *options, const struct origin *origin, struct buf *out)
+static void plain_prepare(const struct format_options *options, const struct source *file, struct buf *out)
 {
-	(void)options, (void)origin, (void)out;
+	(void)options, (void)file, (void)out;
 }
 
 static size_t plain_bound(const struct record *record, size_t prepared_len)
