@@ -30,6 +30,8 @@
 #define CONNECT_MS       10000
 #define VANISHED_MS      30000
 #define KEEPALIVE_S      15
+#define READ_BYTES       4096              /* of an answer that is kept whole, at a time */
+#define SEND_BYTES       16384             /* of a request that is no larger, at a time; the least that libcurl takes */
 
 struct http {
 	unsigned magic;
@@ -382,6 +384,16 @@ static void set_transport(struct setup *setup, const struct http_peer *peer)
 	SET(setup, CURLOPT_CONNECTTIMEOUT_MS, (long)(peer->connect_timeout_ms != 0 ? peer->connect_timeout_ms : CONNECT_MS));
 }
 
+/* libcurl lends each request 16 KiB to read into and, over TLS, 64 KiB to send from.  For short requests and answers less will do: thirty-two writes of pods at
+ * once had 2.6 MB of such buffers, now 0.7; what was touched of them made 0.4 MiB of the resident memory. */
+static void set_buffers(struct setup *setup, const struct http_call *call)
+{
+	if (call->on_chunk == NULL)
+		SET(setup, CURLOPT_BUFFERSIZE, (long)READ_BYTES);
+	if (call->body_len <= SEND_BYTES)
+		SET(setup, CURLOPT_UPLOAD_BUFFERSIZE, (long)SEND_BYTES);
+}
+
 static void set_callbacks(struct setup *setup, struct http_request *request)
 {
 	SET(setup, CURLOPT_PRIVATE, request);
@@ -457,6 +469,7 @@ int http_start(struct http *http, const struct http_call *call, struct http_requ
 	add_connect_to(request, call->peer->connect_to);
 	setup = (struct setup){request->easy, CURLE_OK};
 	set_transport(&setup, call->peer);
+	set_buffers(&setup, call);
 	set_callbacks(&setup, request);
 	set_request(&setup, request);
 	if (setup.code != CURLE_OK) {
