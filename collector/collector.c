@@ -26,6 +26,7 @@
 #include "collector/roster.h"
 #include "common/admin.h"
 #include "common/clock.h"
+#include "common/code_pages.h"
 #include "common/http.h"
 #include "common/log.h"
 #include "common/must.h"
@@ -676,8 +677,7 @@ static void init(struct collector *collector, const struct collector_args *args,
 		.started_ms = clock_monotonic_ms(),
 		.metrics = collector->metrics,
 		.roster = &collector->roster,
-		.last_reload_worked = true,
-		.last_reload_time = (double)clock_wall_ns() / 1e9,
+		.last_reload_worked = true, .last_reload_time = (double)clock_wall_ns() / 1e9,
 	};
 	metric_table_on_scrape(collector->metrics, pages_measure, &collector->pages);
 	enter(collector, STATE_STANDBY);
@@ -706,6 +706,7 @@ int collector_run(const struct collector_args *args, struct collector_conf *conf
 	take_lock(collector);
 	if (is_following(collector) && collector->state != STATE_CLOSING)
 		listen_now(collector);
+	code_pages_forget();
 	uv_run(&collector->loop, UV_RUN_DEFAULT);
 	exit_code = collector->exit_code;
 	release(collector);

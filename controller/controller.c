@@ -23,6 +23,7 @@
 
 #include "common/admin.h"
 #include "common/clock.h"
+#include "common/code_pages.h"
 #include "common/http.h"
 #include "common/kube_client.h"
 #include "common/kube_config.h"
@@ -568,6 +569,7 @@ static int run(
 	} else {
 		listen_now(controller);
 	}
+	code_pages_forget();
 	uv_run(&controller->loop, UV_RUN_DEFAULT);
 	release(controller);
 	return controller->exit_code;
