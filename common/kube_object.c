@@ -1,6 +1,7 @@
 /* Kube object.  What all Kubernetes objects say about themselves, cut down to what somebody here asks for.
- * One allocation holds all strings of an object: it is measured first and filled then, so that thousands of
- * records cost little more than their letters.  It owns nothing of the JSON tree that it reads.  Pure. */
+ * One allocation holds all strings of an object: it is measured first and filled then.  Where records are
+ * kept by the thousand, what they have in common is moved to shared texts.  It owns nothing of the JSON tree
+ * that it reads.  Pure. */
 #include "config.h"
 
 #include "common/kube_object.h"
@@ -13,6 +14,7 @@
 #include <time.h>
 
 #include "common/must.h"
+#include "common/shared_texts.h"
 
 /* ---- reading fields ---------------------------------------------------------------------------------- */
 
@@ -300,8 +302,53 @@ int kube_meta_read(struct kube_meta *ret_meta, const cJSON *object, struct err *
 	return 0;
 }
 
+void kube_meta_share(struct kube_meta *meta, struct shared_texts *texts, bool with_name)
+{
+	const struct kube_meta read = *meta;
+	size_t table = read.labels.count * sizeof(struct kube_label);
+	char *cursor;
+
+	must(!read.is_shared);
+	meta->memory = xmalloc(table + (with_name ? 0 : size_of(read.name)) + size_of(read.uid) +
+			       size_of(read.resource_version));
+	meta->labels.items = read.labels.count != 0 ? meta->memory : NULL;
+	for (size_t i = 0; i < read.labels.count; i++) {
+		meta->labels.items[i].key = shared_texts_take(texts, read.labels.items[i].key);
+		meta->labels.items[i].value = shared_texts_take(texts, read.labels.items[i].value);
+	}
+	cursor = (char *)meta->memory + table;
+	meta->name = with_name ? shared_texts_take(texts, read.name) : put(&cursor, read.name);
+	meta->uid = put(&cursor, read.uid);
+	meta->resource_version = put(&cursor, read.resource_version);
+	meta->namespace_name = shared_texts_take(texts, read.namespace_name);
+	meta->controller.kind = shared_texts_take(texts, read.controller.kind);
+	meta->controller.name = shared_texts_take(texts, read.controller.name);
+	meta->controller.uid = shared_texts_take(texts, read.controller.uid);
+	meta->controller.api_version = shared_texts_take(texts, read.controller.api_version);
+	meta->is_shared = true;
+	meta->has_shared_name = with_name;
+	free(read.memory);
+}
+
+static void give_back_texts(const struct kube_meta *meta)
+{
+	for (size_t i = 0; i < meta->labels.count; i++) {
+		shared_text_give_back(meta->labels.items[i].key);
+		shared_text_give_back(meta->labels.items[i].value);
+	}
+	if (meta->has_shared_name)
+		shared_text_give_back(meta->name);
+	shared_text_give_back(meta->namespace_name);
+	shared_text_give_back(meta->controller.kind);
+	shared_text_give_back(meta->controller.name);
+	shared_text_give_back(meta->controller.uid);
+	shared_text_give_back(meta->controller.api_version);
+}
+
 void kube_meta_release(struct kube_meta *meta)
 {
+	if (meta->is_shared)
+		give_back_texts(meta);
 	free(meta->memory);
 	*meta = (struct kube_meta){.generation = 0};
 }

@@ -12,6 +12,7 @@
 #include "common/err.h"
 
 struct cJSON;
+struct shared_texts;
 
 struct kube_label {
 	const char *key;
@@ -43,12 +44,16 @@ struct kube_meta {
 	int64_t created_ms;  /* since 1970; 0 = unknown */
 	int64_t deleted_ms;  /* deletionTimestamp; 0 = not being deleted */
 	bool has_finalizers;
-	void *memory;        /* all strings above; owned */
+	bool is_shared, has_shared_name; /* see kube_meta_share */
+	void *memory;        /* all strings above, or those that are its own; owned */
 };
 
 /* Fills *ret_meta from the object (its "metadata").  -EINVAL with a sentence if name, uid or resourceVersion is missing or anything has the wrong
  * type. */
 int kube_meta_read(struct kube_meta *ret_meta, const struct cJSON *object, struct err *err);
+/* For records that are kept by the thousand: labels, owner and namespace become shared texts, which must outlive meta; and the name if with_name, where others
+ * (pods) tell of it, too.  UID and version stay its own. */
+void kube_meta_share(struct kube_meta *meta, struct shared_texts *texts, bool with_name);
 void kube_meta_release(struct kube_meta *meta);
 /* A deep copy of labels from a JSON object of strings; for selectors and templates.  Released with kube_labels_release. */
 int kube_labels_read(struct kube_labels *ret_labels, const struct cJSON *object, struct err *err);

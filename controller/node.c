@@ -101,6 +101,11 @@ int node_read(struct node **ret_node, const cJSON *object, struct err *err)
 	return 0;
 }
 
+void node_share(struct node *node, struct shared_texts *texts)
+{
+	kube_meta_share(&node->meta, texts, true); /* its name is its label's value and its pods' target, too */
+}
+
 void node_free(struct node *node)
 {
 	if (node == NULL)

@@ -26,6 +26,8 @@ struct node {
 
 /* A new node from its JSON object; released with node_free.  -EINVAL if it cannot be read. */
 int node_read(struct node **ret_node, const struct cJSON *object, struct err *err);
+/* For nodes that are kept: see kube_meta_share.  texts must outlive the node. */
+void node_share(struct node *node, struct shared_texts *texts);
 void node_free(struct node *node);
 /* N-3: does the change matter to placement (labels, taints, being deleted, another UID)? */
 bool node_differs(const struct node *a, const struct node *b);

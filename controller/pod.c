@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "common/must.h"
+#include "common/shared_texts.h"
 
 static const struct {
 	const char *text;
@@ -135,10 +136,25 @@ int pod_read(struct pod **ret_pod, const cJSON *object, struct err *err)
 	return 0;
 }
 
+void pod_share(struct pod *pod, struct shared_texts *texts)
+{
+	kube_meta_share(&pod->meta, texts, false);
+	pod->node_name = shared_texts_take(texts, pod->node_name); /* the node's own name, mostly */
+	pod->target = shared_texts_take(texts, pod->target);
+	pod->reason = shared_texts_take(texts, pod->reason);
+	free(pod->memory);
+	pod->memory = NULL;
+}
+
 void pod_free(struct pod *pod)
 {
 	if (pod == NULL)
 		return;
+	if (pod->meta.is_shared) {
+		shared_text_give_back(pod->node_name);
+		shared_text_give_back(pod->target);
+		shared_text_give_back(pod->reason);
+	}
 	kube_meta_release(&pod->meta);
 	free(pod->memory);
 	free(pod);

@@ -21,10 +21,12 @@ struct pod {
 	bool is_ready;           /* condition Ready is True */
 	int64_t ready_since_ms;  /* its lastTransitionTime; 0 = not said */
 	const char *reason;      /* status.reason ("Evicted", "NodeShutdown"); "" = none */
-	void *memory;
+	void *memory;            /* of the texts above, unless they are shared */
 };
 
 int pod_read(struct pod **ret_pod, const struct cJSON *object, struct err *err);
+/* For pods that are kept: see kube_meta_share.  texts must outlive the pod. */
+void pod_share(struct pod *pod, struct shared_texts *texts);
 void pod_free(struct pod *pod);
 
 /* Failed or Succeeded. */

@@ -24,6 +24,7 @@
 
 #include "common/log.h"
 #include "common/must.h"
+#include "common/shared_texts.h"
 
 #define LOG_MODULE "store"
 
@@ -57,6 +58,7 @@ struct store {
 	struct store_hooks hooks;
 	void *arg;
 	bool told_synced;
+	struct shared_texts *texts; /* of nodes and pods */
 	struct shelf shelves[STORE_KINDS];
 };
 
@@ -101,6 +103,17 @@ static int read_record(
 	case STORE_KINDS: must(!"a kind"); break;
 	}
 	return result;
+}
+
+/* Of what is kept by the thousand. */
+static void share_record(struct shelf *shelf, struct record *record)
+{
+	void *object = record;
+
+	if (shelf->kind == STORE_NODES)
+		node_share(object, shelf->store->texts);
+	else if (shelf->kind == STORE_PODS)
+		pod_share(object, shelf->store->texts);
 }
 
 static void free_record(enum store_kind kind, struct record *record)
@@ -221,6 +234,7 @@ static void change(struct shelf *shelf, size_t place, struct record *record)
 		free_record(shelf->kind, record);
 		return;
 	}
+	share_record(shelf, record);
 	shelf->records[place] = record;
 	tell(shelf, before, record);
 	free_record(shelf->kind, before);
@@ -245,6 +259,7 @@ static void keep(struct shelf *shelf, struct record *record)
 	} else if (is_known) {
 		change(shelf, place, record);
 	} else {
+		share_record(shelf, record);
 		insert(shelf, place, record);
 		tell(shelf, NULL, record);
 	}
@@ -476,6 +491,7 @@ struct store *store_new(const struct store_hooks *hooks, void *arg)
 
 	store->hooks = *hooks;
 	store->arg = arg;
+	store->texts = shared_texts_new();
 	for (size_t i = 0; i < STORE_KINDS; i++)
 		store->shelves[i] =
 		    (struct shelf){.magic = SHELF_MAGIC, .kind = (enum store_kind)i, .store = store};
@@ -494,5 +510,6 @@ void store_free(struct store *store)
 		free(shelf->records);
 		free(shelf->lists);
 	}
+	shared_texts_free(store->texts);
 	free(store);
 }
