@@ -13,11 +13,14 @@
 #include "collector/pack.h"
 #include "common/admin.h"
 #include "common/must.h"
+#include "outputs/template.h"
 
 #define COLLECTOR(field)  offsetof(struct collector_options, field)
 #define INPUT(field)      offsetof(struct input_options, field)
 #define KUBERNETES(field) offsetof(struct kubernetes_options, field)
 #define OUTPUT(field)     offsetof(struct output_options, field)
+
+#define NODE_NAME_BYTES 253
 
 static const char *const level_words[] = {"error", "warn", "info", "debug", NULL};
 static const char *const log_format_words[] = {"text", "json", NULL};
@@ -304,6 +307,46 @@ static void check_kubernetes(const struct kubernetes_options *options, const str
 			"a kubelet does not know labels of namespaces and nodes: metadata_source = api does");
 }
 
+/* The names of nodes are not longer, and records, keys and URLs count on it. */
+static void check_node_name(const struct collector_options *options, const struct ini *ini, struct ini_complaints *complaints)
+{
+	const struct ini_section *section = find_section(ini, "collector");
+
+	if (strlen(options->node_name) > NODE_NAME_BYTES)
+		ini_error(complaints, section != NULL ? bind_place(section, "node_name") : (struct ini_place){"(defaults)", 0},
+			"node_name is longer than %d bytes", NODE_NAME_BYTES);
+}
+
+/* A template that nothing will ever fill is a slip; one that says what stands then gets a warning. */
+static void check_template(const struct ini_setting *template, bool has_fallback, struct ini_complaints *complaints)
+{
+	struct template *compiled;
+
+	if (template->value == NULL || template_check(template->value) != NULL)
+		return;
+	compiled = template_new(template->value, TEMPLATE_PLAIN);
+	has_fallback = has_fallback || !template_can_fail(compiled);
+	if (template_needs_metadata(compiled) && has_fallback)
+		ini_warning(complaints, template->place, "'%s' names labels or annotations, which metadata_source = none never knows", template->key);
+	else if (template_needs_metadata(compiled))
+		ini_error(complaints, template->place,
+			"'%s' names labels or annotations, which metadata_source = none never knows; {label:NAME:-TEXT} says what stands for them",
+			template->key);
+	template_free(compiled);
+}
+
+static void check_templates(const struct ini *ini, struct ini_complaints *complaints)
+{
+	for (const struct ini_section *section = ini->sections; section != NULL; section = section->next) {
+		bool has_topic = setting(section, "fallback_topic") != NULL;
+
+		if (after_prefix(section->name, "output:") == NULL)
+			continue;
+		for (const struct ini_setting *each = section->settings; each != NULL; each = each->next)
+			check_template(each, has_topic && strcmp(each->key, "topic") == 0, complaints);
+	}
+}
+
 static struct collector_conf *load(struct ini *ini, const char *name, const char *const *overrides, struct ini_complaints *complaints)
 {
 	struct collector_conf *conf = x_new(conf);
@@ -316,6 +359,9 @@ static struct collector_conf *load(struct ini *ini, const char *name, const char
 	bind_one(ini, "kubernetes", kubernetes_rows, &conf->kubernetes, complaints);
 	check_kubernetes(&conf->kubernetes, ini, complaints);
 	default_node_name(&conf->collector);
+	check_node_name(&conf->collector, ini, complaints);
+	if (conf->kubernetes.metadata_source == METADATA_SOURCE_NONE)
+		check_templates(ini, complaints);
 	for (const struct ini_section *section = ini->sections; section != NULL; section = section->next) {
 		const char *output = after_prefix(section->name, "output:");
 

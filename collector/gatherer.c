@@ -14,8 +14,6 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#define KEY_BYTES 16384
-
 void gatherer_init(struct gatherer *gatherer)
 {
 	must(uv_timer_init(gatherer->loop, &gatherer->timer) == 0);
@@ -77,6 +75,20 @@ static unsigned lane_number(const struct gatherer *gatherer, const struct origin
 	return (unsigned)(hash % gatherer->lanes);
 }
 
+/* The most bytes of a lane's key: so templates fail for what is not known, never for want of room. */
+static size_t longest_key(const struct gatherer *gatherer)
+{
+	size_t longest = 16; /* the number */
+
+	for (size_t i = 0; i < gatherer->template_count; i++) {
+		size_t filled = template_longest(gatherer->templates[i]);
+		size_t fallback = gatherer->fallbacks[i] != NULL ? strlen(gatherer->fallbacks[i]) : 0;
+
+		longest += 1 + (filled > fallback ? filled : fallback);
+	}
+	return longest;
+}
+
 /* lane number and expansions, each ended by a NUL. */
 static void write_key(const struct gatherer *gatherer, const struct batch_entry *entry, unsigned number, struct buf *key)
 {
@@ -113,7 +125,7 @@ static struct lane *lane_of(struct gatherer *gatherer, struct route *route, cons
 	if (is_current(gatherer, route, minute, stream))
 		return route->lane;
 	number = lane_number(gatherer, entry->source->origin);
-	buf_init(&key, KEY_BYTES);
+	buf_init(&key, longest_key(gatherer));
 	write_key(gatherer, entry, number, &key);
 	*route = (struct route){shipper_lane(gatherer->shipper, key.data, key.len, number), gatherer->shipper->lane_epoch, minute, stream};
 	buf_release(&key);

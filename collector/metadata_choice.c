@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "common/must.h"
+#include "outputs/template.h"
 
 #define GLOB_BYTES 318 /* the longest name of a label: prefix, slash and name */
 
@@ -119,39 +120,39 @@ enum metadata_use metadata_choice_use(
 {
 	if (is_for_records(choice, kind, name))
 		return METADATA_FOR_RECORDS;
-	if (kind == METADATA_LABELS && is_in(&choice->template_labels, name))
-		return METADATA_FOR_TEMPLATES;
-	if (kind == METADATA_ANNOTATIONS && is_in(&choice->template_annotations, name))
-		return METADATA_FOR_TEMPLATES;
-	return METADATA_UNUSED;
+	return metadata_choice_is_in_template(choice, kind, name) ? METADATA_FOR_TEMPLATES : METADATA_UNUSED;
+}
+
+bool metadata_choice_is_in_template(
+    const struct metadata_choice *choice, enum metadata_kind kind, const char *name)
+{
+	if (kind == METADATA_LABELS)
+		return is_in(&choice->template_labels, name);
+	return kind == METADATA_ANNOTATIONS && is_in(&choice->template_annotations, name);
 }
 
 /* ---- templates ---------------------------------------------------------------------------------- */
 
-static void add_name(struct bind_list *list, const char *name, size_t len)
+static void add_name(void *arg, bool is_annotation, const char *name)
 {
-	char *copy = xstrndup(name, len);
+	struct metadata_choice *choice = arg;
+	struct bind_list *list = is_annotation ? &choice->template_annotations : &choice->template_labels;
 
-	if (len == 0 || is_in(list, copy)) {
-		free(copy);
+	if (is_in(list, name))
 		return;
-	}
 	list->items = xrealloc(list->items, (list->count + 1) * sizeof list->items[0]);
-	list->items[list->count++] = copy;
-}
-
-static void add_names(struct bind_list *list, const char *text, const char *opening)
-{
-	for (const char *at = strstr(text, opening); at != NULL; at = strstr(at, opening)) {
-		at += strlen(opening);
-		add_name(list, at, strcspn(at, "}"));
-	}
+	list->items[list->count++] = xstrdup(name);
 }
 
 void metadata_choice_add_template(struct metadata_choice *choice, const char *text)
 {
-	add_names(&choice->template_labels, text, "{label:");
-	add_names(&choice->template_annotations, text, "{annotation:");
+	struct template *template;
+
+	if (template_check(text) != NULL)
+		return;
+	template = template_new(text, TEMPLATE_PLAIN);
+	template_each_name(template, add_name, choice);
+	template_free(template);
 }
 
 static bool has_all(const struct bind_list *list, const struct bind_list *names)

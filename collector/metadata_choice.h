@@ -36,7 +36,10 @@ enum metadata_use { METADATA_UNUSED, METADATA_FOR_TEMPLATES, METADATA_FOR_RECORD
 /* What is the label (or annotation) with this name for? */
 enum metadata_use metadata_choice_use(
     const struct metadata_choice *choice, enum metadata_kind kind, const char *name);
-/* Adds the names in {label:NAME} and {annotation:NAME} of a text. */
+/* Does a template name it?  Then it is kept, whether or not there is room for it in records. */
+bool metadata_choice_is_in_template(
+    const struct metadata_choice *choice, enum metadata_kind kind, const char *name);
+/* Adds the names in {label:NAME} and {annotation:NAME} of a text; one that is no template has none. */
 void metadata_choice_add_template(struct metadata_choice *choice, const char *text);
 /* Do the templates name the same? */
 bool metadata_choice_same_templates(const struct metadata_choice *a, const struct metadata_choice *b);

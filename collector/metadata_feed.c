@@ -408,6 +408,9 @@ static bool has_cluster(struct metadata_feed *feed)
 	if (is_in_pod())
 		log_warn("no source of metadata: records carry what their path says", "reason=%s",
 		    log_quote(err.text));
+	else if (feed->choice.template_labels.count + feed->choice.template_annotations.count != 0)
+		log_warn("no source of metadata: templates that name labels cannot be filled", "reason=%s",
+		    log_quote(err.text));
 	else
 		log_debug("no source of metadata", "reason=%s", log_quote(err.text));
 	return false;

@@ -133,7 +133,7 @@ static const struct format *wire_format(const struct output_conf *conf)
 static void make_gatherer(struct pipeline *pipeline)
 {
 	const struct output_conf *conf = pipeline->conf_output;
-	const char *templates[OUTPUT_TEMPLATES];
+	struct destination_text texts[OUTPUT_TEMPLATES];
 	struct gatherer *gatherer = &pipeline->gatherer;
 
 	*gatherer = (struct gatherer){
@@ -148,11 +148,11 @@ static void make_gatherer(struct pipeline *pipeline)
 		.memory_limit = conf->memory_share,
 		.lanes = (unsigned)conf->common.lanes,
 	};
-	gatherer->template_count = conf->ops->destination != NULL ? conf->ops->destination(conf->options, templates) : 0;
+	gatherer->template_count = conf->ops->destination != NULL ? conf->ops->destination(conf->options, texts) : 0;
 	must(gatherer->template_count <= OUTPUT_TEMPLATES);
 	for (size_t i = 0; i < gatherer->template_count; i++) {
-		gatherer->templates[i] = template_new(templates[i]);
-		gatherer->fallbacks[i] = conf->ops->fallback != NULL ? conf->ops->fallback(conf->options, i) : NULL;
+		gatherer->templates[i] = template_new(texts[i].template, texts[i].place);
+		gatherer->fallbacks[i] = texts[i].fallback;
 	}
 	gatherer_init(gatherer);
 }

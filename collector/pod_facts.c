@@ -21,6 +21,7 @@
 
 #include "common/kube_object.h"
 #include "common/must.h"
+#include "outputs/template.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -91,7 +92,7 @@ static uint64_t hash_text(uint64_t hash, const char *text)
 struct found {
 	const cJSON *item;
 	size_t place;
-	enum metadata_use use;
+	bool is_for_records;
 };
 
 static int compare_found(const void *a, const void *b)
@@ -132,6 +133,14 @@ static bool pays(struct budget *budget, const cJSON *item)
 	return true;
 }
 
+/* Kept whatever room there is: there are no more of these than names in the configuration, and they are short.
+ * A longer value is none for a template. */
+static bool serves_template(const struct metadata_choice *choice, enum metadata_kind kind, const cJSON *item)
+{
+	return metadata_choice_is_in_template(choice, kind, item->string) &&
+	       strlen(item->valuestring) <= TEMPLATE_VALUE_BYTES;
+}
+
 /* By name; of a repeated name the last one counts, as for every reader of JSON in the cluster. */
 static struct found *sort_items(const cJSON *object, size_t *ret_count)
 {
@@ -142,7 +151,7 @@ static struct found *sort_items(const cJSON *object, size_t *ret_count)
 
 	cJSON_ArrayForEach(item, object)
 	{
-		found[i] = (struct found){item, i, METADATA_UNUSED};
+		found[i] = (struct found){item, i, false};
 		i++;
 	}
 	qsort(found, count, sizeof *found, compare_found);
@@ -171,8 +180,10 @@ static int read_labels(struct labels *ret_labels, struct chunk **memory, struct 
 	}
 	found = sort_items(object, &count);
 	for (size_t i = 0; i < count; i++) {
-		found[i].use = metadata_choice_use(choice, kind, found[i].item->string);
-		if (found[i].use != METADATA_UNUSED && pays(budget, found[i].item))
+		item = found[i].item;
+		found[i].is_for_records =
+		    metadata_choice_use(choice, kind, item->string) == METADATA_FOR_RECORDS && pays(budget, item);
+		if (found[i].is_for_records || serves_template(choice, kind, item))
 			found[chosen++] = found[i];
 	}
 	items = take(memory, (chosen + 1) * sizeof *items);
@@ -180,7 +191,7 @@ static int read_labels(struct labels *ret_labels, struct chunk **memory, struct 
 		items[i] = (struct label){
 		    .name = keep(memory, found[i].item->string),
 		    .value = keep(memory, found[i].item->valuestring),
-		    .is_for_templates_only = found[i].use == METADATA_FOR_TEMPLATES,
+		    .is_for_templates_only = !found[i].is_for_records,
 		};
 	ret_labels->count = chosen;
 	ret_labels->items = items;

@@ -62,7 +62,8 @@ static const char *check_header(const char *text)
 
 static const struct bind_row rows[] = {
 	{.key = "url", .kind = BIND_TEMPLATE, .offset = HTTP(url), .required = true, .check = check_url,
-		.help = "Where records are POSTed to; may hold {namespace} {pod} {container} {node} {uid} {stream} {date:FORMAT}."},
+		.help = "Where records are POSTed to; may hold {namespace} {pod} {container} {node} {uid} {stream} {date:FORMAT}, and in path and query "
+			"{label:NAME:-TEXT} {annotation:NAME:-TEXT}.  Values are percent-encoded."},
 	{.key = "format", .kind = BIND_WORD, .offset = HTTP(format), .words = format_words, .fallback = "ndjson",
 		.later = "elasticsearch,loki,otlp,splunk,victorialogs,clickhouse,datadog",
 		.help = "Shape of a body: one JSON object a line, or one JSON array."},
@@ -72,7 +73,8 @@ static const struct bind_row rows[] = {
 	{.key = "token_file", .kind = BIND_SECRET_FILE, .offset = HTTP(token_file),
 		.help = "File with a bearer token; read again when it changes."},
 	{.key = "header.", .kind = BIND_PREFIX, .offset = HTTP(headers), .check = check_header,
-		.help = "A further header, as header.X-Tenant = {namespace}; up to 33 of them."},
+		.help = "A further header, as header.X-Tenant = {namespace}; up to 33 of them.  One that cannot be filled (a label that the pod does not have) is not "
+			"sent."},
 	{.key = "ca_file", .kind = BIND_FILE, .offset = HTTP(ca_file), .help = "Authorities that the server's certificate is verified with.  Default: the system's."},
 	{.key = "cert_file", .kind = BIND_FILE, .offset = HTTP(cert_file), .help = "Client certificate (PEM)."},
 	{.key = "key_file", .kind = BIND_SECRET_FILE, .offset = HTTP(key_file), .help = "Its key (PEM)."},
@@ -265,6 +267,8 @@ static size_t make_headers(const struct http_output *output, const struct parcel
 	for (size_t i = 0; i < list->count; i++) {
 		int name_len = (int)(strchr(list->items[i], '=') - list->items[i]);
 
+		if (parcel->destination[i + 1][0] == '\0')
+			continue;
 		headers[count++] = xasprintf("%.*s: %s", name_len, list->items[i], parcel->destination[i + 1]);
 	}
 	headers[count] = NULL;
@@ -389,17 +393,34 @@ static void complain(struct ini_complaints *complaints, const struct ini_section
 	ini_error(complaints, section != NULL ? bind_place(section, key) : (struct ini_place){"(defaults)", 0}, "%s", text);
 }
 
-static bool needs_metadata(const char *text)
+static bool can_fail(const char *text)
 {
 	struct template *template;
-	bool needs;
+	bool can;
 
 	if (text == NULL || template_check(text) != NULL)
 		return false;
-	template = template_new(text);
-	needs = template_needs_metadata(template);
+	template = template_new(text, TEMPLATE_URL);
+	can = template_can_fail(template);
 	template_free(template);
-	return needs;
+	return can;
+}
+
+/* Whoever may create a pod writes its labels: they would choose who gets the logs, and our credentials. */
+static bool has_labels_in_host(const char *url)
+{
+	const char *host = url != NULL ? strstr(url, "://") : NULL;
+	size_t len;
+	bool is_label;
+
+	if (host == NULL)
+		return false;
+	for (host += 3; (len = strcspn(host, "{/?#")), host[len] == '{'; host += len + 1) {
+		is_label = strncmp(host + len, "{label:", 7) == 0 || strncmp(host + len, "{annotation:", 12) == 0;
+		if (is_label)
+			return true;
+	}
+	return false;
 }
 
 static bool has_credentials(const char *url)
@@ -426,12 +447,11 @@ static void check_options(const void *base, const struct ini_section *section, c
 		complain(complaints, section, options->cert_file != NULL ? "cert_file" : "key_file", "cert_file and key_file need each other");
 	if (options->headers.count > OUTPUT_TEMPLATES - 1)
 		complain(complaints, section, "url", "there are more than 33 header.* keys");
-	if (needs_metadata(options->url))
-		complain(complaints, section, "url", "{label:...} and {annotation:...} need metadata_source, which is none in this version");
-	for (size_t i = 0; i < options->headers.count; i++)
-		if (strchr(options->headers.items[i], '=') != NULL && needs_metadata(strchr(options->headers.items[i], '=') + 1))
-			complain(complaints, section, "url",
-				"{label:...} and {annotation:...} in header.* need metadata_source, which is none in this version");
+	if (has_labels_in_host(options->url))
+		complain(complaints, section, "url", "labels and annotations may stand in the URL's path and query, not in its host");
+	else if (can_fail(options->url))
+		complain(complaints, section, "url",
+			"a pod may not have the label: a URL needs {label:NAME:-TEXT} or {annotation:NAME:-TEXT}, with what stands then");
 }
 
 static bool wants_packed(const void *options)
@@ -447,13 +467,13 @@ static const struct format *format(const void *base)
 	return format_by_index(options->format);
 }
 
-static size_t destination(const void *base, const char **ret_templates)
+static size_t destination(const void *base, struct destination_text *ret_texts)
 {
 	const struct http_options *options = base;
 
-	ret_templates[0] = options->url;
+	ret_texts[0] = (struct destination_text){options->url, TEMPLATE_URL, NULL};
 	for (size_t i = 0; i < options->headers.count; i++)
-		ret_templates[i + 1] = strchr(options->headers.items[i], '=') + 1;
+		ret_texts[i + 1] = (struct destination_text){strchr(options->headers.items[i], '=') + 1, TEMPLATE_HEADER, NULL};
 	return 1 + options->headers.count;
 }
 

@@ -22,7 +22,6 @@
 #include "outputs/kafka_verdict.h"
 #include "outputs/template.h"
 
-#define TEXT_BYTES    4096 /* of a key or a header's value */
 #define FIXED_PARTS   6    /* topic, value, key, time, opaque, flags */
 #define BATCH_HEADERS 2
 #define NS_PER_MINUTE INT64_C(60000000000)
@@ -31,6 +30,7 @@ struct kafka_header {
 	char *name;
 	struct template *template;
 	struct buf value;
+	bool is_filled;
 };
 
 static bool needs_time(const struct kafka_messages *messages)
@@ -51,6 +51,16 @@ static bool needs_stream(const struct kafka_messages *messages)
 	return needs;
 }
 
+/* Also of the key of payload = batch. */
+static size_t longest_key(const struct kafka_messages *messages)
+{
+	size_t filled = template_longest(messages->key), usual = template_longest(messages->stream_key);
+	size_t batch = strlen(messages->node_name) + 16;
+
+	usual = usual > batch ? usual : batch;
+	return filled > usual ? filled : usual;
+}
+
 void kafka_messages_init(
     struct kafka_messages *messages, const struct kafka_options *options, const char *node_name)
 {
@@ -58,15 +68,16 @@ void kafka_messages_init(
 
 	must(list->count <= KAFKA_HEADERS_MAX);
 	*messages = (struct kafka_messages){.options = options, .node_name = node_name};
-	messages->key = template_new(options->key != NULL ? options->key : KAFKA_STREAM_KEY);
-	buf_init(&messages->key_text, TEXT_BYTES);
+	messages->stream_key = template_new(KAFKA_STREAM_KEY, TEMPLATE_PLAIN);
+	messages->key = template_new(options->key != NULL ? options->key : KAFKA_STREAM_KEY, TEMPLATE_PLAIN);
+	buf_init(&messages->key_text, longest_key(messages));
 	messages->headers = xcalloc(list->count + 1, sizeof messages->headers[0]);
 	for (size_t i = 0; i < list->count; i++) {
 		const char *equals = strchr(list->items[i], '=');
 
 		messages->headers[i].name = xstrndup(list->items[i], (size_t)(equals - list->items[i]));
-		messages->headers[i].template = template_new(equals + 1);
-		buf_init(&messages->headers[i].value, TEXT_BYTES);
+		messages->headers[i].template = template_new(equals + 1, TEMPLATE_PLAIN);
+		buf_init(&messages->headers[i].value, template_longest(messages->headers[i].template));
 	}
 	messages->depends_on_time = needs_time(messages);
 	messages->depends_on_stream = needs_stream(messages);
@@ -81,6 +92,7 @@ void kafka_messages_release(struct kafka_messages *messages)
 	}
 	free(messages->headers);
 	template_free(messages->key);
+	template_free(messages->stream_key);
 	buf_release(&messages->key_text);
 	*messages = (struct kafka_messages){0};
 }
@@ -90,8 +102,8 @@ void kafka_messages_forget(struct kafka_messages *messages)
 	messages->source = NULL;
 }
 
-/* Brings the headers' values and, if there is one, the template of the key up to this record.  What cannot be
- * filled stands empty. */
+/* Brings the headers' values and, if there is one, the template of the key up to this record.  A key that
+ * cannot be filled becomes the usual one, so that the container's order holds; such a header is left out. */
 static void expand(struct kafka_messages *messages, const struct parcel_record *record, bool with_key)
 {
 	int64_t minute = messages->depends_on_time ? record->time_ns / NS_PER_MINUTE : 0;
@@ -105,15 +117,17 @@ static void expand(struct kafka_messages *messages, const struct parcel_record *
 	messages->stream = stream;
 	if (with_key) {
 		buf_clear(&messages->key_text);
-		(void)template_expand(messages->key, origin, (enum record_stream)record->stream,
-		    record->time_ns, &messages->key_text);
+		if (!template_expand(messages->key, origin, (enum record_stream)record->stream,
+			record->time_ns, &messages->key_text))
+			must(template_expand(
+			    messages->stream_key, origin, RECORD_UNKNOWN, 0, &messages->key_text));
 	}
 	for (size_t i = 0; i < messages->options->headers.count; i++) {
 		struct kafka_header *header = &messages->headers[i];
 
 		buf_clear(&header->value);
-		(void)template_expand(header->template, origin, (enum record_stream)record->stream,
-		    record->time_ns, &header->value);
+		header->is_filled = template_expand(header->template, origin,
+		    (enum record_stream)record->stream, record->time_ns, &header->value);
 	}
 }
 
@@ -148,7 +162,9 @@ static size_t add_headers(const struct kafka_messages *messages, rd_kafka_vu_t *
 	for (size_t i = 0; i < messages->options->headers.count; i++) {
 		const struct kafka_header *header = &messages->headers[i];
 
-		count = add_header(parts, count, header->name, header->value.data, header->value.len);
+		if (header->is_filled)
+			count = add_header(
+			    parts, count, header->name, header->value.data, header->value.len);
 	}
 	return count;
 }

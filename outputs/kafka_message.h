@@ -17,7 +17,7 @@ struct kafka_header;
 struct kafka_messages {
 	const struct kafka_options *options;
 	const char *node_name;
-	struct template *key;
+	struct template *key, *stream_key; /* the latter where the former cannot be filled */
 	struct kafka_header *headers; /* as many as the options have */
 	struct buf key_text;
 	const struct source

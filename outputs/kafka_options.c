@@ -23,7 +23,6 @@
 #define MESSAGE_BYTES     1000000 /* message.max.bytes: librdkafka looks at key and value before compression */
 #define MESSAGE_OVERHEAD  1024    /* what else a message and its set have on the wire, generously */
 #define HEADER_OVERHEAD   16
-#define LONGEST_NAME      253        /* of a pod or a node; namespaces and containers have 63 at most */
 #define QUEUED_BYTES_EACH 512        /* librdkafka's own memory for a waiting message, roughly */
 #define LEVEL_MAX         12         /* of compression.level, for any codec */
 #define FIVE_SINCE        0x020300ff /* before it, answers that were lost for two sets in flight made it give up */
@@ -76,19 +75,20 @@ const struct bind_row kafka_rows[] = {
 	.offset = KAFKA(fallback_topic),
 	.check = check_topic,
 	.help = "Topic of records for which the template cannot be filled (a label that the pod does not "
-		"have).  Not for missing topics."},
+		"have, without {label:NAME:-TEXT}).  Not for missing topics."},
     {.key = "key",
 	.kind = BIND_TEMPLATE,
 	.offset = KAFKA(key),
 	.check = template_check,
 	.help = "Message key.  Default: " KAFKA_STREAM_KEY
-		", so that a container stays in one partition and in order.  payload = batch "
-		"uses {node}/LANE and takes no other."},
+		", so that a container stays in one partition and in order; it also stands where a key "
+		"cannot be filled.  payload = batch uses {node}/LANE and takes no other."},
     {.key = "headers",
 	.kind = BIND_LIST,
 	.offset = KAFKA(headers),
 	.check = check_header,
-	.help = "Message headers, name=template, several by comma, 32 at most."},
+	.help = "Message headers, name=template, several by comma, 32 at most.  One that cannot be filled "
+		"is left out."},
     {.key = "payload",
 	.kind = BIND_WORD,
 	.offset = KAFKA(payload),
@@ -166,6 +166,43 @@ const struct bind_row kafka_rows[] = {
 	.help = "Any other property of librdkafka, as rdkafka.socket.timeout.ms = 20000."},
     {.key = NULL},
 };
+
+/* ---- how long a record may be ---------------------------------------------------------------- */
+
+static size_t longest_expansion(const char *text)
+{
+	struct template *template = template_new(text, TEMPLATE_PLAIN);
+	size_t longest = template_longest(template);
+
+	template_free(template);
+	return longest;
+}
+
+/* What a message may have beside its value. */
+static size_t longest_rest(const struct kafka_options *options)
+{
+	size_t usual = longest_expansion(KAFKA_STREAM_KEY);
+	size_t key = options->key != NULL ? longest_expansion(options->key) : 0;
+	size_t rest = MESSAGE_OVERHEAD + (key > usual ? key : usual);
+
+	for (size_t i = 0; i < options->headers.count; i++) {
+		const char *equals = strchr(options->headers.items[i], '=');
+
+		rest += (size_t)(equals - options->headers.items[i]) + longest_expansion(equals + 1) +
+			HEADER_OVERHEAD;
+	}
+	if (options->payload == KAFKA_PAYLOAD_BATCH)
+		rest +=
+		    MESSAGE_BYTES / 128; /* bytes that no codec can make smaller come out a little longer */
+	return rest;
+}
+
+size_t kafka_options_record_limit(const void *options)
+{
+	size_t rest = longest_rest(options);
+
+	return rest < MESSAGE_BYTES / 2 ? MESSAGE_BYTES - rest : MESSAGE_BYTES / 2;
+}
 
 /* ---- what goes together ---------------------------------------------------------------------- */
 
@@ -245,13 +282,14 @@ static bool is_node_wide(const char *text)
 {
 	static const struct origin one = {.namespace_name = "a", .pod = "a", .uid = "a", .container = "a", .node = "node"};
 	static const struct origin other = {.namespace_name = "b", .pod = "b", .uid = "b", .container = "b", .node = "node"};
-	struct template *template = template_new(text);
+	struct template *template = template_new(text, TEMPLATE_PLAIN);
 	struct buf expansions[2];
 	bool is_same;
 
 	buf_init(&expansions[0], BUFSIZ);
 	buf_init(&expansions[1], BUFSIZ);
 	is_same = !template_needs_stream(template) && !template_needs_time(template) &&
+		  !template_needs_metadata(template) &&
 		  template_expand(template, &one, RECORD_STDOUT, 0, &expansions[0]) &&
 		  template_expand(template, &other, RECORD_STDOUT, 0, &expansions[1]) &&
 		  strcmp(buf_text(&expansions[0]), buf_text(&expansions[1])) == 0;
@@ -261,39 +299,37 @@ static bool is_node_wide(const char *text)
 	return is_same;
 }
 
-static bool needs_metadata(const char *text)
+static bool can_fail(const char *text)
 {
-	struct template *template = text != NULL ? template_new(text) : NULL;
-	bool needs = template != NULL && template_needs_metadata(template);
+	struct template *template = text != NULL ? template_new(text, TEMPLATE_PLAIN) : NULL;
+	bool can = template != NULL && template_can_fail(template);
 
 	template_free(template);
-	return needs;
+	return can;
 }
 
 static void check_templates(
     const struct kafka_options *options, const struct ini_section *section, struct ini_complaints *complaints)
 {
-	static const char later[] =
-	    "{label:...} and {annotation:...} need metadata_source, which is none in this version";
 	bool is_batch = options->payload == KAFKA_PAYLOAD_BATCH;
 
-	if (needs_metadata(options->topic) && options->fallback_topic == NULL)
-		ini_error(complaints, place_of(section, "topic"), "%s; fallback_topic would take the records",
-		    later);
+	if (can_fail(options->topic) && options->fallback_topic == NULL)
+		ini_error(complaints, place_of(section, "topic"),
+		    "a pod may not have the label: fallback_topic, or {label:NAME:-TEXT}, says where its records "
+		    "go then");
 	if (is_batch && options->key != NULL)
 		ini_error(complaints, place_of(section, "key"),
 		    "payload = batch takes no key: a message has records of several containers");
-	else if (needs_metadata(options->key))
-		ini_error(complaints, place_of(section, "key"), "%s", later);
+	if (longest_rest(options) >= MESSAGE_BYTES / 2)
+		ini_error(complaints, place_of(section, options->headers.count != 0 ? "headers" : "key"),
+		    "key and headers can become longer than a message has room for beside a record");
 	if (options->headers.count > KAFKA_HEADERS_MAX)
 		ini_error(complaints, place_of(section, "headers"), "there are more than %d headers",
 		    KAFKA_HEADERS_MAX);
 	for (size_t i = 0; i < options->headers.count; i++) {
 		const char *template = strchr(options->headers.items[i], '=') + 1;
 
-		if (needs_metadata(template))
-			ini_error(complaints, place_of(section, "headers"), "%s", later);
-		else if (is_batch && !is_node_wide(template))
+		if (is_batch && !is_node_wide(template))
 			ini_error(complaints, place_of(section, "headers"),
 			    "'%s' differs within a message: payload = batch takes {node} and plain text only",
 			    options->headers.items[i]);
@@ -332,48 +368,6 @@ void kafka_options_check(const void *base, const struct ini_section *section, co
 	check_security(options, section, complaints);
 	for (size_t i = 0; i < options->rdkafka.count; i++)
 		check_property(options->rdkafka.items[i], section, complaints);
-}
-
-/* ---- how long a record may be ---------------------------------------------------------------- */
-
-/* Bytes of the template's expansion for the longest names that Kubernetes has. */
-static size_t longest_expansion(const char *text)
-{
-	char label[64], name[LONGEST_NAME + 1];
-	const struct origin origin = {
-	    .namespace_name = label, .pod = name, .uid = label, .container = label, .node = name};
-	struct template *template = template_new(text);
-	struct buf out;
-	size_t len;
-
-	memset(label, 'x', sizeof label - 1);
-	memset(name, 'x', sizeof name - 1);
-	label[sizeof label - 1] = name[sizeof name - 1] = '\0';
-	buf_init(&out, MESSAGE_BYTES);
-	(void)template_expand(
-	    template, &origin, RECORD_UNKNOWN, 0, &out); /* what cannot be filled is left out */
-	len = out.len;
-	buf_release(&out);
-	template_free(template);
-	return len;
-}
-
-size_t kafka_options_record_limit(const void *base)
-{
-	const struct kafka_options *options = base;
-	size_t taken =
-	    MESSAGE_OVERHEAD + longest_expansion(options->key != NULL ? options->key : KAFKA_STREAM_KEY);
-
-	for (size_t i = 0; i < options->headers.count; i++) {
-		const char *equals = strchr(options->headers.items[i], '=');
-
-		taken += (size_t)(equals - options->headers.items[i]) + longest_expansion(equals + 1) +
-			 HEADER_OVERHEAD;
-	}
-	if (options->payload == KAFKA_PAYLOAD_BATCH)
-		taken +=
-		    MESSAGE_BYTES / 128; /* bytes that no codec can make smaller come out a little longer */
-	return taken < MESSAGE_BYTES / 2 ? MESSAGE_BYTES - taken : MESSAGE_BYTES / 2;
 }
 
 /* ---- librdkafka's configuration -------------------------------------------------------------- */

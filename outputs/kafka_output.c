@@ -661,20 +661,13 @@ static const struct format *format(const void *options)
 	return &format_ndjson;
 }
 
-static size_t destination(const void *base, const char **ret_templates)
+/* Whatever a topic may not have is replaced when it is used: kafka_topic_name. */
+static size_t destination(const void *base, struct destination_text *ret_texts)
 {
 	const struct kafka_options *options = base;
 
-	ret_templates[0] = options->topic;
+	ret_texts[0] = (struct destination_text){options->topic, TEMPLATE_PLAIN, options->fallback_topic};
 	return 1;
-}
-
-static const char *fallback(const void *base, size_t index)
-{
-	const struct kafka_options *options = base;
-
-	(void)index;
-	return options->fallback_topic;
 }
 
 static struct bind_range retry_backoff(const void *base)
@@ -694,7 +687,6 @@ const struct output_ops output_kafka = {
     .wants_packed = wants_packed,
     .format = format,
     .destination = destination,
-    .fallback = fallback,
     .record_limit = kafka_options_record_limit,
     .retry_backoff = retry_backoff,
     .open = open_output,

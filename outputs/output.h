@@ -29,6 +29,7 @@
 #include "conf/bind.h"
 #include "outputs/format.h"
 #include "outputs/record.h"
+#include "outputs/template.h"
 
 enum answer_kind { ANSWER_SENT, ANSWER_RETRY, ANSWER_HOLD, ANSWER_REJECTED };
 
@@ -83,6 +84,13 @@ struct output_env {
 
 struct output; /* each implementation's own */
 
+/* One of the texts that make a destination. */
+struct destination_text {
+	const char *template;
+	enum template_place place;
+	const char *fallback; /* stands where the template cannot be filled (Kafka's fallback_topic); NULL: it stands empty */
+};
+
 struct output_ops {
 	const char *name;             /* the word of `type` */
 	const char *help;             /* one sentence, for the man page */
@@ -98,9 +106,7 @@ struct output_ops {
 	/* The wire format of its records: NDJSON. */
 	const struct format *(*format)(const void *options);
 	/* The templates whose expansions make the destination: fills at most OUTPUT_TEMPLATES texts, returns how many.  None. */
-	size_t (*destination)(const void *options, const char **ret_templates);
-	/* What stands for template number index where it cannot be filled (Kafka's fallback_topic), or NULL: it then stands empty.  Empty. */
-	const char *(*fallback)(const void *options, size_t index);
+	size_t (*destination)(const void *options, struct destination_text *ret_texts);
 	/* The most bytes of one encoded record, 0 = no limit.  No limit. */
 	size_t (*record_limit)(const void *options);
 	/* How long between tries after RETRY and HOLD, in ms.  1 s to 60 s. */

@@ -99,6 +99,22 @@ class ConfigErrorsTest(case.FlowCase):
         self.assertEqual(status, 78)
         self.assertRegex(collector.errors(), r"10-a\.ini:5: ")
 
+    def test_labels_that_nobody_knows_are_an_error_unless_something_stands_for_them(self):
+        none = "[kubernetes]\nmetadata_source = none\n[output:a]\ntype = kafka\nbrokers = b:9092\n"
+        status, told, _ = self.told(f"{none}topic = {{label:app:-x}}\nkey = {{pod}}{{label:app}}\nheaders = a={{node}}, b={{annotation:b}}\n", "--check-config")
+        self.assertEqual(status, 78)
+        self.assertRegex(told, r":6: warning: 'topic' .*none never knows")
+        self.assertRegex(told, r":7: 'key' .*none never knows")
+        self.assertRegex(told, r":8: 'headers' .*none never knows")
+        status, told, _ = self.told(f"{none}topic = {{label:app}}\nfallback_topic = x\nkey = {{pod}}\n", "--check-config")
+        self.assertEqual(status, 0, told)
+        self.assertRegex(told, r":6: warning: 'topic' ")
+
+    def test_a_name_of_a_node_has_a_limit(self):
+        status, told, _ = self.told(f"[collector]\nnode_name = {'n' * 254}\n[output:a]\ntype = null\n", "--check-config")
+        self.assertEqual(status, 78)
+        self.assertRegex(told, r":2: node_name is longer than 253 bytes")
+
     def test_no_output_is_an_error(self):
         self.assertEqual(self.told("[collector]\nnode_name = n\n", "--check-config")[0], 78)
 

@@ -9,6 +9,7 @@
 
 #include "collector/pod_facts.h"
 #include "common/must.h"
+#include "outputs/template.h"
 
 static const char *const all_words[] = {
     "labels:a*", "annotations", "namespace_labels", "owner", "image", "image_id", "container_id", "pod_ip"};
@@ -22,7 +23,9 @@ static void check_labels(const struct labels *labels, size_t limit)
 
 	for (size_t i = 0; i < labels->count; i++) {
 		must(i == 0 || strcmp(labels->items[i - 1].name, labels->items[i].name) < 0);
-		bytes += strlen(labels->items[i].name) + strlen(labels->items[i].value) + LABEL_EXTRA_BYTES;
+		must(!labels->items[i].is_for_templates_only || strlen(labels->items[i].value) <= TEMPLATE_VALUE_BYTES);
+		if (!labels->items[i].is_for_templates_only)
+			bytes += strlen(labels->items[i].name) + strlen(labels->items[i].value) + LABEL_EXTRA_BYTES;
 	}
 	must(bytes <= limit);
 }

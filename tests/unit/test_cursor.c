@@ -751,7 +751,7 @@ START_TEST(what_is_known_anew_may_lead_to_another_lane)
 	struct cursor *cursor;
 
 	setup();
-	gatherer.templates[0] = template_new("{node}");
+	gatherer.templates[0] = template_new("{node}", TEMPLATE_PLAIN);
 	gatherer.template_count = 1;
 	make_tail(&tail, 0);
 	line(&tail, "stdout", "F", "a");

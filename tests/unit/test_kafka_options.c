@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include "outputs/kafka_options.h"
+#include "outputs/template.h"
 #include "tests/unit/unit.h"
 
 #include <string.h>
@@ -113,19 +114,26 @@ START_TEST(a_batch_takes_neither_key_nor_headers_of_one_container)
 	refuses(
 	    "headers = cluster=blue, pod={pod}\npayload = batch\n", "'pod={pod}' differs within a message");
 	refuses("headers = day={date:%d}\npayload = batch\n", "differs within a message");
+	refuses("headers = app={label:app:-x}\npayload = batch\n", "differs within a message");
 }
 END_TEST
 
-START_TEST(templates_that_need_metadata_are_refused_where_nothing_replaces_them)
+START_TEST(a_topic_says_where_records_without_the_label_go)
 {
-	refuses("key = {label:app}\n", "metadata_source");
-	refuses("headers = app={label:app}\n", "metadata_source");
 	configure("brokers = a:9092\ntopic = {label:app}\n");
+	ck_assert_uint_eq(complaints.error_count, 1);
+	ck_assert_ptr_nonnull(strstr(buf_text(&complaints.text), "test.ini:3: a pod may not have the label"));
+	release();
+	configure("brokers = a:9092\ntopic = {label:app:-other}.{annotation:x:-}\n");
+	ck_assert_uint_eq(complaints.error_count, 0);
+	release();
+	configure("brokers = a:9092\ntopic = {label:app:-other}{label:tier}\n");
 	ck_assert_uint_eq(complaints.error_count, 1);
 	release();
 	configure("brokers = a:9092\ntopic = {label:app}\nfallback_topic = other\n");
 	ck_assert_uint_eq(complaints.error_count, 0);
 	release();
+	takes("key = {label:app}\nheaders = app={label:app}, team={annotation:team/x:-none}\n");
 	refuses("fallback_topic = no topic\n", "a topic has");
 }
 END_TEST
@@ -263,6 +271,9 @@ START_TEST(the_record_limit_leaves_room_for_the_longest_key_and_headers)
 	ck_assert_uint_gt(plain, 998000);
 	ck_assert_uint_lt(plain, 1000000 - 63 - 1 - 253 - 1 - 63);
 	ck_assert_uint_le(with_headers, plain - 2 * 253);
+	configure(NEEDED "headers = a={annotation:a}\n");
+	ck_assert_uint_le(kafka_options_record_limit(&options), plain - TEMPLATE_VALUE_BYTES);
+	release();
 	ck_assert_uint_lt(batch, plain - 3906); /* zstd's worst case: 1 in 256 */
 }
 END_TEST
@@ -271,7 +282,7 @@ UNIT_MAIN("kafka_options", brokers_and_topic_are_enough_and_needed, acks_0_is_re
     properties_that_librdkafka_does_not_know_are_named_with_its_version,
     properties_that_promises_rest_on_are_refused_with_the_reason,
     a_batch_takes_neither_key_nor_headers_of_one_container,
-    templates_that_need_metadata_are_refused_where_nothing_replaces_them, headers_are_names_and_templates,
+    a_topic_says_where_records_without_the_label_go, headers_are_names_and_templates,
     logins_and_certificates_are_whole, librdkafka_is_told_what_the_promises_need,
     weaker_acks_give_up_idempotence, a_batch_is_not_compressed_twice_and_waits_for_no_other,
     a_level_that_librdkafka_has_not_becomes_its_highest, other_properties_reach_librdkafka,

@@ -158,6 +158,43 @@ START_TEST(the_key_is_that_of_each_records_own_source)
 }
 END_TEST
 
+static void look_at_label(const rd_kafka_message_t *message, size_t index, void *arg)
+{
+	const char *key = index == 0 ? "blue" : "shop/till-1/web";
+	rd_kafka_headers_t *headers;
+	const void *value;
+	size_t len;
+
+	(void)arg;
+	ck_assert_uint_eq(message->key_len, strlen(key));
+	ck_assert_mem_eq(message->key, key, message->key_len);
+	check_header(message, "tier", index == 0 ? "a\r\nb" : "none");
+	ck_assert_int_eq(rd_kafka_message_headers(message, &headers), RD_KAFKA_RESP_ERR_NO_ERROR);
+	ck_assert_int_eq(rd_kafka_header_get_last(headers, "app", &value, &len),
+	    index == 0 ? RD_KAFKA_RESP_ERR_NO_ERROR : RD_KAFKA_RESP_ERR__NOENT);
+}
+
+START_TEST(a_label_that_is_not_there_makes_the_key_usual_and_leaves_the_header_out)
+{
+	static const struct label labels[] = {{"app", "blue", true}, {"tier", "a\r\nb", false}};
+	static const struct metadata metadata = {.labels = {labels, 2}};
+	static const struct origin labelled = {.namespace_name = "shop", .pod = "cart-7f9", .uid = "0b1f", .container = "web",
+		.node = "node-1", .metadata = &metadata};
+	static const struct source with_labels = {&labelled, 1, 0};
+	struct shipment *shipment;
+
+	setup("key = {label:app}\nheaders = app={label:app}, tier={label:tier:-none}\n");
+	open_output();
+	shipment = shipment_new(&bench, three, 3, &other_source, clock_wall_ns(), far->topic);
+	shipment->records[0].source = &with_labels;
+	shipment_send(shipment);
+	RUN_UNTIL(&bench, shipment->is_done);
+	shipment_free(shipment);
+	kafka_far_read(far, 3, look_at_label, NULL);
+	teardown();
+}
+END_TEST
+
 static void look_at_batch(const rd_kafka_message_t *message, size_t index, void *arg)
 {
 	static const char expected[] = "{\"log\":\"one\"}\n{\"log\":\"two\"}\n{\"log\":\"three\"}\n";
@@ -625,6 +662,7 @@ START_TEST(what_librdkafka_refuses_at_start_is_an_error_with_its_words)
 END_TEST
 
 UNIT_MAIN("kafka_output", a_record_is_a_message_with_key_headers_and_time,
+    a_label_that_is_not_there_makes_the_key_usual_and_leaves_the_header_out,
     the_key_is_that_of_each_records_own_source, a_batch_is_one_message_that_tells_its_encoding,
     settled_records_are_not_sent_again, messages_are_compressed_and_the_bytes_on_the_wire_counted,
     statistics_tell_bytes_brokers_and_round_trips, a_time_too_far_ahead_is_counted,

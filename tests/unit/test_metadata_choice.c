@@ -40,8 +40,13 @@ START_TEST(records_get_what_was_chosen_and_templates_what_they_name)
 	struct metadata_choice choice = {.words = &metadata, .annotations = &annotations};
 
 	metadata_choice_add_template(&choice, "logs.{label:tier}.{label:tier}-{annotation:drave/topic}");
-	metadata_choice_add_template(&choice, "{label:}{namespace}{label:app}{label:cut");
-	ck_assert_uint_eq(choice.template_labels.count, 3);
+	metadata_choice_add_template(&choice, "{namespace}{label:app:-{other}");
+	metadata_choice_add_template(&choice, "{{label:literal}}");
+	metadata_choice_add_template(&choice, "{label:wrong}{label:");
+	ck_assert_uint_eq(choice.template_labels.count, 2);
+	ck_assert_str_eq(choice.template_labels.items[0], "tier");
+	ck_assert_str_eq(choice.template_labels.items[1], "app");
+	ck_assert_uint_eq(choice.template_annotations.count, 1);
 	ck_assert_int_eq(metadata_choice_use(&choice, METADATA_LABELS, "app"), METADATA_FOR_RECORDS);
 	ck_assert_int_eq(
 	    metadata_choice_use(&choice, METADATA_LABELS, "app.kubernetes.io/name"), METADATA_FOR_RECORDS);
@@ -53,6 +58,9 @@ START_TEST(records_get_what_was_chosen_and_templates_what_they_name)
 	ck_assert_int_eq(metadata_choice_use(&choice, METADATA_ANNOTATIONS, "tier"), METADATA_UNUSED);
 	ck_assert_int_eq(metadata_choice_use(&choice, METADATA_NODE_LABELS, "zone"), METADATA_FOR_RECORDS);
 	ck_assert_int_eq(metadata_choice_use(&choice, METADATA_NAMESPACE_LABELS, "zone"), METADATA_UNUSED);
+	ck_assert(metadata_choice_is_in_template(&choice, METADATA_LABELS, "app")); /* and for records */
+	ck_assert(!metadata_choice_is_in_template(&choice, METADATA_LABELS, "drave/topic"));
+	ck_assert(!metadata_choice_is_in_template(&choice, METADATA_NODE_LABELS, "app"));
 	ck_assert(metadata_choice_has(&choice, METADATA_NODE_LABELS));
 	ck_assert(!metadata_choice_has(&choice, METADATA_OWNER));
 	metadata_choice_release(&choice);

@@ -271,15 +271,16 @@ static void finish(const struct rig *rig)
 static struct shipment *ship(char letter)
 {
 	static char texts[3][64];
-	const char *list[3] = {texts[0], texts[1], texts[2]}, *templates[OUTPUT_TEMPLATES] = {""};
+	const char *list[3] = {texts[0], texts[1], texts[2]};
+	struct destination_text destination[OUTPUT_TEMPLATES] = {{.template = ""}};
 	struct shipment *shipment;
 
 	for (int i = 0; i < 3; i++)
 		(void)snprintf(texts[i], sizeof texts[i], "{\"log\":\"%c%d %s\"}", letter, i, MARKER);
 	if (bench.ops->destination != NULL)
 		(void)bench.ops->destination(
-	    options, templates); /* plain texts here: they are their own expansions */
-	shipment = shipment_new(&bench, list, 3, &source, clock_wall_ns(), templates[0]);
+	    options, destination); /* plain texts here: they are their own expansions */
+	shipment = shipment_new(&bench, list, 3, &source, clock_wall_ns(), destination[0].template);
 	shipment_send(shipment);
 	return shipment;
 }

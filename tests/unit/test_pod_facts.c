@@ -4,9 +4,11 @@
 
 #include <cjson/cJSON.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/must.h"
+#include "outputs/template.h"
 #include "tests/unit/unit.h"
 
 static const char *const all_words[] = {"labels", "annotations", "namespace_labels", "node_labels", "owner",
@@ -119,6 +121,35 @@ START_TEST(what_was_not_chosen_is_not_kept)
 	pod_metadata_free(metadata);
 	pod_facts_free(facts);
 	metadata_choice_release(&choice);
+}
+END_TEST
+
+/* A template may route by it, so it must not hang on how much else the pod says. */
+START_TEST(what_a_template_names_is_kept_without_room_for_records)
+{
+	const struct metadata_choice *all = &everything;
+	struct metadata_choice choice = {.words = all->words, .annotations = all->annotations};
+	char *large = malloc(POD_LABEL_BYTES + 1), *text;
+	struct pod_facts *facts;
+
+	memset(large, 'x', POD_LABEL_BYTES);
+	large[POD_LABEL_BYTES - 3 * LABEL_EXTRA_BYTES] = '\0';
+	text = xasprintf("{\"metadata\":{\"name\":\"p\",\"uid\":\"u\",\"annotations\":{\"a\":\"%s\",\"b\":\"%.*s\","
+			 "\"c\":\"%.*s\",\"d\":\"\"}}}",
+	    large, TEMPLATE_VALUE_BYTES, large, TEMPLATE_VALUE_BYTES + 1, large);
+	metadata_choice_add_template(&choice, "{annotation:b:-x}{annotation:c}");
+	facts = facts_of(text, &choice);
+	ck_assert_uint_eq(facts->annotations.count, 3);
+	ck_assert_str_eq(facts->annotations.items[0].name, "a");
+	ck_assert(!facts->annotations.items[0].is_for_templates_only);
+	ck_assert_str_eq(facts->annotations.items[1].name, "b");
+	ck_assert(facts->annotations.items[1].is_for_templates_only);
+	ck_assert_str_eq(facts->annotations.items[2].name, "d"); /* c is too long for a template, too */
+	ck_assert_uint_eq(facts->left_out, 2);
+	pod_facts_free(facts);
+	metadata_choice_release(&choice);
+	free(text);
+	free(large);
 }
 END_TEST
 
@@ -346,7 +377,8 @@ START_TEST(namespace_and_node_give_their_labels)
 END_TEST
 
 UNIT_MAIN("pod_facts", a_pod_is_pruned_to_what_records_carry, each_container_has_its_own,
-    what_was_not_chosen_is_not_kept, only_a_deployments_replica_set_is_named_as_such,
+    what_was_not_chosen_is_not_kept,
+    what_a_template_names_is_kept_without_room_for_records, only_a_deployments_replica_set_is_named_as_such,
     a_static_pod_is_filed_under_the_uid_of_its_logs, annotations_of_ours_exclude_or_are_refused,
     a_container_is_excluded_alone_or_spared_alone, wrong_types_are_refused_whole,
     of_a_repeated_label_the_last_one_counts, what_has_no_room_is_left_out_and_counted,
