@@ -136,7 +136,7 @@ static void on_adopted(void *arg, struct tail *tail)
 	struct collector *collector = arg;
 
 	if (collector->feed != NULL)
-		metadata_feed_attach(collector->feed, tail->container);
+		metadata_feed_attach(collector->feed, tail);
 	roster_adopt(&collector->roster, tail, collector->checkpoint != NULL ? identity_claim(collector->checkpoint, tail) : NULL);
 }
 
@@ -199,7 +199,7 @@ static void on_settled(void *arg)
 
 static void attach_tail(void *arg, struct tail *tail)
 {
-	metadata_feed_attach(arg, tail->container);
+	metadata_feed_attach(arg, tail);
 }
 
 static void open_feed(struct collector *collector)

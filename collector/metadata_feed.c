@@ -37,19 +37,6 @@
 #define PATIENCE_MIN 10 /* ticks for the API server to answer, while another source may do so */
 #define PATIENCE_MAX 320
 
-static const struct metric_family family_pods = {
-    "drave_metadata_pods", "Pods whose metadata are known.", METRIC_GAUGE, "", NULL, 0};
-static const struct metric_family family_waiting = {"drave_metadata_waiting_containers",
-    "Containers that wait for their metadata before they are read.", METRIC_GAUGE, "", NULL, 0};
-static const struct metric_family family_excluded = {"drave_metadata_excluded_pods",
-    "Pods that ask not to be read, whole or in part.", METRIC_GAUGE, "", NULL, 0};
-static const struct metric_family family_up = {
-    "drave_metadata_source_up", "1 while the source of metadata answers.", METRIC_GAUGE, "source", NULL, 0};
-static const struct metric_family family_requests = {"drave_metadata_requests_total",
-    "Requests to the source of metadata.", METRIC_COUNTER, "result", NULL, 0};
-static const struct metric_family family_events = {"drave_metadata_events_total",
-    "What could not be known, or was not taken.", METRIC_COUNTER, "event", NULL, 0};
-
 struct trouble {
 	const char *source;
 	char text[ERR_TEXT_BYTES]; /* "" = none */
@@ -454,9 +441,9 @@ bool metadata_feed_fits(const struct metadata_feed *feed, const struct collector
 	return fits;
 }
 
-void metadata_feed_attach(struct metadata_feed *feed, struct container *container)
+void metadata_feed_attach(struct metadata_feed *feed, const struct tail *tail)
 {
-	pod_store_attach(feed->store, container);
+	pod_store_attach(feed->store, tail->container, tail->name.restart);
 }
 
 void metadata_feed_detach(struct metadata_feed *feed, struct container *container)
@@ -509,125 +496,13 @@ void metadata_feed_close(struct metadata_feed *feed)
 	uv_close((uv_handle_t *)&feed->tick, on_closed);
 }
 
-/* ---- seen from outside -------------------------------------------------------------------------- */
-
-struct tally {
-	size_t excluded;
-	struct buf *out;
-	bool *first;
-};
-
-static void count_excluded(void *arg, const struct pod_facts *facts)
+struct metadata_state metadata_feed_state(const struct metadata_feed *feed)
 {
-	((struct tally *)arg)->excluded += pod_facts_has_exclusion(facts);
-}
-
-void metadata_feed_measure(const struct metadata_feed *feed, struct metric_table *metrics)
-{
-	const struct metadata_totals *totals = feed->env.totals;
-	const struct {
-		const char *event;
-		uint64_t value;
-	} events[] = {
-	    {"unreadable", totals->store.unreadable},
-	    {"left_out", totals->store.left_out},
-	    {"began_without", totals->store.timed_out},
-	    {"excluded", totals->store.excluded},
-	    {"refused_annotation", totals->store.refused},
+	return (struct metadata_state){
+	    .source = source_name(feed),
+	    .error = feed->trouble != NULL ? feed->trouble->text : "",
+	    .is_answering = feed->is_answering,
+	    .store = feed->store,
+	    .totals = feed->env.totals,
 	};
-	struct tally tally = {.excluded = 0};
-
-	pod_store_each(feed->store, count_excluded, &tally);
-	metric_set(metric_get(metrics, &family_pods), (double)pod_store_pods(feed->store));
-	metric_set(metric_get(metrics, &family_waiting), (double)pod_store_waiting(feed->store));
-	metric_set(metric_get(metrics, &family_excluded), (double)tally.excluded);
-	metric_set(metric_get(metrics, &family_up, "kubelet"), feed->is_answering && feed->kubelet != NULL);
-	metric_set(metric_get(metrics, &family_up, "api"), feed->is_answering && feed->api != NULL);
-	metric_follow(metric_get(metrics, &family_requests, "ok"), totals->requests - totals->failures);
-	metric_follow(metric_get(metrics, &family_requests, "failed"), totals->failures);
-	for (size_t i = 0; i < sizeof events / sizeof events[0]; i++)
-		metric_follow(metric_get(metrics, &family_events, events[i].event), events[i].value);
-}
-
-static void add_text(struct buf *out, const char *before, const char *text)
-{
-	buf_add_text(out, before);
-	buf_add_json(out, text, strlen(text));
-}
-
-static void write_pod(struct buf *out, const struct pod_facts *facts)
-{
-	add_text(out, "\"namespace\":", facts->namespace_name);
-	add_text(out, ",\"pod\":", facts->name);
-	add_text(out, ",\"uid\":", facts->uid);
-}
-
-static void write_excluded(void *arg, const struct pod_facts *facts)
-{
-	struct tally *tally = arg;
-
-	for (size_t i = 0; i < facts->container_count; i++) {
-		if (!facts->containers[i].is_excluded)
-			continue;
-		buf_add_text(tally->out, *tally->first ? "{" : ",{");
-		*tally->first = false;
-		write_pod(tally->out, facts);
-		add_text(tally->out, ",\"container\":", facts->containers[i].name);
-		buf_add_text(tally->out, "}");
-	}
-}
-
-static void write_refused(void *arg, const struct pod_facts *facts)
-{
-	struct tally *tally = arg;
-
-	if (facts->refused[0] == '\0')
-		return;
-	buf_add_text(tally->out, *tally->first ? "{" : ",{");
-	*tally->first = false;
-	write_pod(tally->out, facts);
-	add_text(tally->out, ",\"annotation\":", facts->refused);
-	buf_add_text(tally->out, ",\"reason\":\"not in this version, not a value that it takes, or no "
-				 "container of the pod; it has no effect\"}");
-}
-
-void metadata_feed_write_status(const struct metadata_feed *feed, struct buf *out)
-{
-	bool first = true;
-	struct tally tally = {.out = out, .first = &first};
-
-	buf_printf(out, "{\"source\":\"%s\",\"answering\":%s,\"pods\":%zu,\"waiting_containers\":%zu",
-	    source_name(feed), feed->is_answering ? "true" : "false", pod_store_pods(feed->store),
-	    pod_store_waiting(feed->store));
-	buf_printf(out, ",\"requests\":%" PRIu64 ",\"failures\":%" PRIu64 ",\"began_without\":%" PRIu64,
-	    feed->env.totals->requests, feed->env.totals->failures, feed->env.totals->store.timed_out);
-	add_text(out, ",\"error\":", feed->trouble != NULL ? feed->trouble->text : "");
-	buf_add_text(out, ",\"excluded\":[");
-	pod_store_each(feed->store, write_excluded, &tally);
-	buf_add_text(out, "],\"refused\":[");
-	first = true;
-	pod_store_each(feed->store, write_refused, &tally);
-	buf_add_text(out, "]}");
-}
-
-static void write_stream(void *arg, const struct pod_facts *facts)
-{
-	struct tally *tally = arg;
-
-	for (size_t i = 0; i < facts->container_count; i++) {
-		if (!facts->containers[i].is_excluded)
-			continue;
-		buf_printf(tally->out, "%s\n{\"output\":null,\"path\":null,", *tally->first ? "" : ",");
-		*tally->first = false;
-		write_pod(tally->out, facts);
-		add_text(tally->out, ",\"container\":", facts->containers[i].name);
-		buf_add_text(tally->out, ",\"excluded\":true}");
-	}
-}
-
-void metadata_feed_write_streams(const struct metadata_feed *feed, struct buf *out, bool *first)
-{
-	struct tally tally = {.out = out, .first = first};
-
-	pod_store_each(feed->store, write_stream, &tally);
 }

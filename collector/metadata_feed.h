@@ -10,7 +10,6 @@
 #include "collector/collector_conf.h"
 #include "collector/pod_store.h"
 #include "common/http.h"
-#include "common/metric.h"
 
 struct metadata_feed;
 
@@ -43,7 +42,7 @@ struct metadata_feed *metadata_feed_open(const struct metadata_feed_env *env, st
 /* Would one that is opened for this configuration be another one? */
 bool metadata_feed_fits(const struct metadata_feed *feed, const struct collector_conf *conf);
 /* Once for each tail of the container. */
-void metadata_feed_attach(struct metadata_feed *feed, struct container *container);
+void metadata_feed_attach(struct metadata_feed *feed, const struct tail *tail);
 void metadata_feed_detach(struct metadata_feed *feed, struct container *container);
 bool metadata_feed_excludes(const struct metadata_feed *feed, const char *uid, const char *container);
 bool metadata_feed_has_settled(const struct metadata_feed *feed);
@@ -54,11 +53,14 @@ void metadata_feed_stop_waiting(struct metadata_feed *feed);
 /* Leaves attached containers without metadata.  Frees in the last close callback. */
 void metadata_feed_close(struct metadata_feed *feed);
 
-void metadata_feed_measure(const struct metadata_feed *feed, struct metric_table *metrics);
-/* One JSON object. */
-void metadata_feed_write_status(const struct metadata_feed *feed, struct buf *out);
-/* A row for each excluded container, each followed by a comma unless it is the first (*first is kept by the
- * caller). */
-void metadata_feed_write_streams(const struct metadata_feed *feed, struct buf *out, bool *first);
+/* For reports.  Texts are lent until the next turn. */
+struct metadata_state {
+	const char *source; /* "kubelet", "api", "unreachable" */
+	const char *error;  /* "" = none */
+	bool is_answering;
+	const struct pod_store *store;
+	const struct metadata_totals *totals;
+};
+struct metadata_state metadata_feed_state(const struct metadata_feed *feed);
 
 #endif

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "collector/metadata_report.h"
 #include "common/clock.h"
 #include "common/page.h"
 
@@ -88,7 +89,7 @@ void pages_measure(void *arg)
 	if (pages->checkpoint != NULL)
 		measure_checkpoint(pages);
 	if (pages->feed != NULL)
-		metadata_feed_measure(pages->feed, pages->metrics);
+		metadata_report_measure(pages->feed, pages->metrics);
 	roster_each(pages->roster, measure_pipeline, NULL);
 }
 
@@ -169,7 +170,7 @@ void pages_write_status(struct pages *pages, struct buf *out)
 		write_checkpoint_status(checkpoint_stats(pages->checkpoint), out);
 	buf_add_text(out, "\"metadata\":");
 	if (pages->feed != NULL)
-		metadata_feed_write_status(pages->feed, out);
+		metadata_report_status(pages->feed, out);
 	else
 		buf_add_text(out, "{\"source\":\"none\"}");
 	buf_add_text(out, ",\"outputs\":[");
@@ -198,7 +199,7 @@ static int write_streams(void *arg, struct buf *body)
 	buf_add_text(body, "[");
 	roster_each(pages->roster, write_pipeline_streams, &list);
 	if (pages->feed != NULL)
-		metadata_feed_write_streams(pages->feed, body, &list.first);
+		metadata_report_streams(pages->feed, body, &list.first);
 	buf_add_text(body, "]\n");
 	return 200;
 }

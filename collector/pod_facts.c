@@ -16,6 +16,7 @@
 
 #include <cjson/cJSON.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -372,6 +373,7 @@ static bool take_container(const struct reading *reading, const char *name, cons
 static bool take_status(const struct reading *reading, const char *name, const cJSON *object)
 {
 	struct pod_container *container = find_container(reading->facts, name);
+	const cJSON *restarts = cJSON_GetObjectItemCaseSensitive(object, "restartCount");
 	const char *image_id, *container_id, *scheme;
 
 	if (!kube_text(object, "imageID", &image_id, reading->err) ||
@@ -379,6 +381,8 @@ static bool take_status(const struct reading *reading, const char *name, const c
 		return false;
 	if (container == NULL)
 		return true;
+	if (cJSON_IsNumber(restarts) && restarts->valuedouble > 0 && restarts->valuedouble < UINT_MAX)
+		container->restarts = (unsigned)restarts->valuedouble;
 	scheme = container_id != NULL ? strstr(container_id, "://") : NULL;
 	container->image_id = keep_fact(reading, METADATA_IMAGE_ID, image_id);
 	container->container_id =
@@ -516,7 +520,7 @@ static uint64_t hash_facts(const struct pod_facts *facts)
 
 		hash = hash_text(hash_text(hash, container->name), container->image);
 		hash = hash_text(hash_text(hash, container->image_id), container->container_id);
-		hash = hash_text(hash, container->is_excluded ? "x" : "");
+		hash = hash_text(hash + container->restarts, container->is_excluded ? "x" : "");
 	}
 	return hash;
 }
@@ -592,10 +596,10 @@ struct carried_metadata {
 	struct chunk *memory;
 };
 
-struct metadata *pod_metadata_new(const struct pod_facts *facts, const char *container,
+struct metadata *pod_metadata_new(const struct pod_facts *facts, const char *container, unsigned restart,
     const struct label_set *namespace_labels, const struct label_set *node_labels)
 {
-	static const struct pod_container unknown = {"", "", "", "", false};
+	static const struct pod_container unknown = {"", "", "", "", 0, false};
 	static const struct labels none = {.count = 0};
 	struct carried_metadata *carried = x_new(carried);
 	struct chunk **memory = &carried->memory;
@@ -610,7 +614,7 @@ struct metadata *pod_metadata_new(const struct pod_facts *facts, const char *con
 	    .pod_ip = keep(memory, facts->pod_ip),
 	    .image = keep(memory, found->image),
 	    .image_id = keep(memory, found->image_id),
-	    .container_id = keep(memory, found->container_id),
+	    .container_id = keep(memory, found->restarts >= restart ? found->container_id : ""),
 	};
 	copy_labels(&carried->metadata.labels, memory, &facts->labels);
 	copy_labels(&carried->metadata.annotations, memory, &facts->annotations);

@@ -24,6 +24,7 @@ struct chunk;
 
 struct pod_container {
 	const char *name, *image, *image_id, *container_id;
+	unsigned restarts; /* the id is that of this run */
 	bool is_excluded;
 };
 
@@ -65,9 +66,10 @@ int label_set_read(struct label_set **ret_set, const struct cJSON *object,
     const struct metadata_choice *choice, enum metadata_kind kind, struct err *err);
 void label_set_free(struct label_set *set);
 
-/* What records of this container carry; namespace_labels and node_labels may be NULL.  A copy: it needs none
+/* What records of this container carry, of which `restart` is the newest run: an older one's id is not it.
+ * namespace_labels and node_labels may be NULL.  A copy: it needs none
  * of them any more. */
-struct metadata *pod_metadata_new(const struct pod_facts *facts, const char *container,
+struct metadata *pod_metadata_new(const struct pod_facts *facts, const char *container, unsigned restart,
     const struct label_set *namespace_labels, const struct label_set *node_labels);
 void pod_metadata_free(struct metadata *metadata);
 

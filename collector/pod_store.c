@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "collector/label_sets.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/must.h"
@@ -33,6 +34,7 @@ struct link {
 	struct known *pod;
 	struct metadata *metadata; /* that its origin points to; NULL = not known */
 	unsigned tail_count;
+	unsigned restart; /* of its newest run */
 	uint64_t since_ms;
 	uint64_t number;                          /* of the last list that had begun when it came */
 	unsigned more_count;                      /* how often more was asked for */
@@ -51,22 +53,6 @@ struct known {
 	UT_hash_handle hh;
 };
 
-struct set {
-	struct label_set *labels;
-	bool was_seen;
-	UT_hash_handle hh;
-};
-
-/* Namespaces, nodes. */
-struct sets {
-	enum metadata_kind kind;
-	bool is_expected;
-	bool is_complete;
-	bool is_late;      /* someone has waited for them in vain */
-	struct set *table; /* by name */
-	size_t limit;
-};
-
 struct pod_store {
 	unsigned magic;
 	struct pod_store_options options;
@@ -79,8 +65,7 @@ struct pod_store {
 	bool is_answering;
 	uint64_t silent_since_ms;
 	bool needs_review;
-	bool has_told_limit;
-	struct sets namespaces, nodes;
+	struct label_sets namespaces, nodes;
 	uv_timer_t tick;
 };
 
@@ -94,38 +79,31 @@ static struct pod_store *store_of(void *pointer)
 
 /* ---- labels of namespaces and nodes ------------------------------------------------------------- */
 
-static struct sets *sets_of(struct pod_store *store, enum metadata_kind kind)
+static struct label_sets *sets_of(struct pod_store *store, enum metadata_kind kind)
 {
 	must(kind == METADATA_NAMESPACE_LABELS || kind == METADATA_NODE_LABELS);
 	return kind == METADATA_NAMESPACE_LABELS ? &store->namespaces : &store->nodes;
 }
 
-static struct set *find_set(const struct sets *sets, const char *name)
-{
-	struct set *set;
-
-	HASH_FIND_STR(sets->table, name, set);
-	return set;
-}
-
-static void free_set(struct sets *sets, struct set *set)
-{
-	HASH_DEL(sets->table, set);
-	label_set_free(set->labels);
-	free(set);
-}
-
 static const struct label_set *labels_of_namespace(const struct pod_store *store, const struct known *pod)
 {
-	const struct set *set = find_set(&store->namespaces, pod->facts->namespace_name);
-
-	return set != NULL ? set->labels : NULL;
+	return label_sets_find(&store->namespaces, pod->facts->namespace_name);
 }
 
 /* There is one: ours. */
 static const struct label_set *labels_of_node(const struct pod_store *store)
 {
-	return store->nodes.table != NULL ? store->nodes.table->labels : NULL;
+	return label_sets_first(&store->nodes);
+}
+
+static bool lacks_namespace(const struct pod_store *store, const struct known *pod)
+{
+	return label_sets_lack(&store->namespaces, labels_of_namespace(store, pod));
+}
+
+static bool lacks_node(const struct pod_store *store)
+{
+	return label_sets_lack(&store->nodes, labels_of_node(store));
 }
 
 /* ---- waiting ------------------------------------------------------------------------------------ */
@@ -145,17 +123,6 @@ static void begin_reading(struct pod_store *store, struct link *link)
 		tail_wake(tail);
 }
 
-static bool lacks_namespace(const struct pod_store *store, const struct known *pod)
-{
-	return store->namespaces.is_expected && !store->namespaces.is_complete &&
-	       labels_of_namespace(store, pod) == NULL;
-}
-
-static bool lacks_node(const struct pod_store *store)
-{
-	return store->nodes.is_expected && !store->nodes.is_complete && labels_of_node(store) == NULL;
-}
-
 static bool is_known(const struct pod_store *store, const struct known *pod)
 {
 	return pod->facts != NULL && !lacks_namespace(store, pod) && !lacks_node(store);
@@ -166,10 +133,11 @@ static void renew(struct pod_store *store, struct link *link)
 {
 	struct metadata *old = link->metadata;
 
-	link->metadata = link->pod->facts != NULL
-			     ? pod_metadata_new(link->pod->facts, link->container->origin.container,
-				   labels_of_namespace(store, link->pod), labels_of_node(store))
-			     : NULL;
+	link->metadata =
+	    link->pod->facts != NULL
+		? pod_metadata_new(link->pod->facts, link->container->origin.container, link->restart,
+		      labels_of_namespace(store, link->pod), labels_of_node(store))
+		: NULL;
 	link->container->origin.metadata = link->metadata;
 	link->container->origin.metadata_version++;
 	pod_metadata_free(old);
@@ -379,9 +347,8 @@ static bool has_room(struct pod_store *store, const char *uid)
 	forget_gone(store, true);
 	if (store->pod_count < PODS_MAX)
 		return true;
-	if (!store->has_told_limit)
+	if (store->options.counts->no_room++ == 0)
 		log_warn("there are more pods on this node than are kept", "limit=%u", PODS_MAX);
-	store->has_told_limit = true;
 	return false;
 }
 
@@ -475,7 +442,7 @@ void pod_store_end_list(struct pod_store *store, uint64_t number, bool is_final)
 /* ---- namespaces and nodes ----------------------------------------------------------------------- */
 
 /* Containers that these labels concern: all of them, or those of one namespace. */
-static void labels_changed(struct pod_store *store, const struct sets *sets, const char *name)
+static void labels_changed(struct pod_store *store, enum metadata_kind kind, const char *name)
 {
 	struct link *link, *next;
 
@@ -484,7 +451,7 @@ static void labels_changed(struct pod_store *store, const struct sets *sets, con
 
 		if (facts == NULL)
 			continue;
-		if (name != NULL && sets->kind == METADATA_NAMESPACE_LABELS &&
+		if (name != NULL && kind == METADATA_NAMESPACE_LABELS &&
 		    strcmp(facts->namespace_name, name) != 0)
 			continue;
 		if (name != NULL)
@@ -501,18 +468,12 @@ void pod_store_expect(struct pod_store *store, enum metadata_kind kind)
 
 void pod_store_begin_labels(struct pod_store *store, enum metadata_kind kind)
 {
-	struct sets *sets = sets_of(store, kind);
-	struct set *set, *next;
-
-	HASH_ITER (hh, sets->table, set, next)
-		set->was_seen = false;
+	label_sets_begin(sets_of(store, kind));
 }
 
 void pod_store_put_labels(struct pod_store *store, enum metadata_kind kind, const struct cJSON *object)
 {
-	struct sets *sets = sets_of(store, kind);
 	struct label_set *labels;
-	struct set *set;
 	struct err err = {.code = 0};
 
 	if (label_set_read(&labels, object, store->options.choice, kind, &err) != 0) {
@@ -521,49 +482,31 @@ void pod_store_put_labels(struct pod_store *store, enum metadata_kind kind, cons
 			    "an object has no labels, it is passed over", "error=%s", log_quote(err.text));
 		return;
 	}
-	set = find_set(sets, labels->name);
-	if (set == NULL && HASH_COUNT(sets->table) >= sets->limit) {
-		label_set_free(labels);
-		return;
+	switch (label_sets_put(sets_of(store, kind), labels)) {
+	case LABELS_SAME: break;
+	case LABELS_NO_ROOM: store->options.counts->no_room++; break;
+	case LABELS_NEW:
+		store->options.counts->left_out += labels->left_out;
+		labels_changed(store, kind, labels->name);
+		break;
 	}
-	if (set != NULL && set->labels->hash == labels->hash) {
-		set->was_seen = true;
-		label_set_free(labels);
-		return;
-	}
-	if (set != NULL)
-		free_set(sets, set);
-	store->options.counts->left_out += labels->left_out;
-	set = x_new(set);
-	*set = (struct set){.labels = labels, .was_seen = true};
-	HASH_ADD_KEYPTR(hh, sets->table, labels->name, strlen(labels->name), set);
-	labels_changed(store, sets, labels->name);
 }
 
+/* What records of its pods carry stays as it is. */
 void pod_store_remove_labels(struct pod_store *store, enum metadata_kind kind, const struct cJSON *object)
 {
-	struct sets *sets = sets_of(store, kind);
 	struct label_set *labels;
-	struct set *set;
 
 	if (label_set_read(&labels, object, store->options.choice, kind, NULL) != 0)
 		return;
-	set = find_set(sets, labels->name);
-	if (set != NULL) /* what its pods' last lines carry stays as it is */
-		free_set(sets, set);
+	label_sets_remove(sets_of(store, kind), labels->name);
 	label_set_free(labels);
 }
 
 void pod_store_end_labels(struct pod_store *store, enum metadata_kind kind)
 {
-	struct sets *sets = sets_of(store, kind);
-	struct set *set, *next;
-
-	HASH_ITER (hh, sets->table, set, next)
-		if (!set->was_seen)
-			free_set(sets, set);
-	sets->is_complete = true;
-	labels_changed(store, sets, NULL);
+	label_sets_end(sets_of(store, kind));
+	labels_changed(store, kind, NULL);
 }
 
 /* ---- containers --------------------------------------------------------------------------------- */
@@ -574,6 +517,13 @@ static struct link *find_link(const struct pod_store *store, const struct contai
 
 	HASH_FIND_PTR(store->links, &container, link);
 	return link;
+}
+
+/* Its pod is known, and not yet by which id its newest run goes. */
+static bool lacks_id(const struct pod_store *store, const struct link *link)
+{
+	return link->metadata != NULL && link->metadata->container_id[0] == '\0' &&
+	       metadata_choice_has(store->options.choice, METADATA_CONTAINER_ID);
 }
 
 static void begin_link(struct pod_store *store, struct link *link)
@@ -591,13 +541,28 @@ static void begin_link(struct pod_store *store, struct link *link)
 		wait_for(store, link);
 }
 
-void pod_store_attach(struct pod_store *store, struct container *container)
+/* Another tail of the container.  If it is the first of a new run, what is known may be the old one's. */
+static void add_tail(struct pod_store *store, struct link *link, unsigned restart)
+{
+	link->tail_count++;
+	if (restart <= link->restart)
+		return;
+	link->restart = restart;
+	link->more_count = 0;
+	if (link->metadata == NULL)
+		return;
+	renew(store, link);
+	if (lacks_id(store, link))
+		store->options.events.unknown(store->options.events.arg);
+}
+
+void pod_store_attach(struct pod_store *store, struct container *container, unsigned restart)
 {
 	struct link *link = find_link(store, container);
 
 	must(store->magic == STORE_MAGIC);
 	if (link != NULL) {
-		link->tail_count++;
+		add_tail(store, link, restart);
 		return;
 	}
 	link = x_new(link);
@@ -605,13 +570,14 @@ void pod_store_attach(struct pod_store *store, struct container *container)
 	    .container = container,
 	    .pod = get_pod(store, container->origin.uid),
 	    .tail_count = 1,
+	    .restart = restart,
 	    .since_ms = clock_monotonic_ms(),
 	    .number = store->list_number,
 	};
 	DL_APPEND(link->pod->links, link);
 	HASH_ADD_PTR(store->links, container, link);
 	begin_link(store, link);
-	if (link->pod->facts == NULL)
+	if (link->pod->facts == NULL || lacks_id(store, link))
 		store->options.events.unknown(store->options.events.arg);
 }
 
@@ -653,11 +619,8 @@ bool pod_store_wants_more(struct pod_store *store)
 	struct link *link, *next;
 	bool wants = false;
 
-	if (!metadata_choice_has(store->options.choice, METADATA_CONTAINER_ID))
-		return false;
 	HASH_ITER (hh, store->links, link, next) {
-		if (link->metadata == NULL || link->metadata->container_id[0] != '\0' ||
-		    link->more_count == MORE_MAX)
+		if (!lacks_id(store, link) || link->more_count == MORE_MAX)
 			continue;
 		link->more_count++;
 		wants = true;
@@ -696,19 +659,11 @@ struct pod_store *pod_store_new(uv_loop_t *loop, const struct pod_store_options 
 	store->magic = STORE_MAGIC;
 	store->options = *options;
 	store->silent_since_ms = clock_monotonic_ms();
-	store->namespaces = (struct sets){.kind = METADATA_NAMESPACE_LABELS, .limit = NAMESPACES_MAX};
-	store->nodes = (struct sets){.kind = METADATA_NODE_LABELS, .limit = 1};
+	store->namespaces = (struct label_sets){.kind = METADATA_NAMESPACE_LABELS, .limit = NAMESPACES_MAX};
+	store->nodes = (struct label_sets){.kind = METADATA_NODE_LABELS, .limit = 1};
 	must(uv_timer_init(loop, &store->tick) == 0);
 	store->tick.data = store;
 	return store;
-}
-
-static void free_sets(struct sets *sets)
-{
-	struct set *set, *next;
-
-	HASH_ITER (hh, sets->table, set, next)
-		free_set(sets, set);
 }
 
 static void on_closed(uv_handle_t *handle)
@@ -729,7 +684,7 @@ void pod_store_close(struct pod_store *store)
 		free_link(store, link);
 	HASH_ITER (hh, store->pods, pod, next_pod)
 		free_pod(store, pod);
-	free_sets(&store->namespaces);
-	free_sets(&store->nodes);
+	label_sets_release(&store->namespaces);
+	label_sets_release(&store->nodes);
 	uv_close((uv_handle_t *)&store->tick, on_closed);
 }

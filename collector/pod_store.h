@@ -31,6 +31,7 @@ struct pod_store_counts {    /* they only grow; the owner keeps them, so that th
 	uint64_t unreadable; /* objects that are none of their kind */
 	uint64_t left_out;   /* labels and annotations without room */
 	uint64_t timed_out;  /* containers that began without metadata */
+	uint64_t no_room;    /* pods and namespaces beyond what is kept */
 	uint64_t excluded, refused;
 };
 
@@ -47,8 +48,8 @@ void pod_store_close(struct pod_store *store);
 
 /* ---- for whoever follows files: once for each tail ---- */
 
-/* From now on container->origin.metadata is kept true. */
-void pod_store_attach(struct pod_store *store, struct container *container);
+/* From now on container->origin.metadata is kept true.  restart: the number of the tail's run. */
+void pod_store_attach(struct pod_store *store, struct container *container, unsigned restart);
 void pod_store_detach(struct pod_store *store, struct container *container);
 bool pod_store_excludes(const struct pod_store *store, const char *uid, const char *container);
 /* Nobody waits any more (the end is near). */

@@ -32,7 +32,7 @@ static void check_labels(const struct labels *labels, size_t limit)
 
 static void check_container(const struct pod_facts *facts, const char *name)
 {
-	struct metadata *metadata = pod_metadata_new(facts, name, NULL, NULL);
+	struct metadata *metadata = pod_metadata_new(facts, name, 0, NULL, NULL);
 
 	must(metadata->labels.count == facts->labels.count);
 	must(metadata->annotations.count == facts->annotations.count);

@@ -58,7 +58,7 @@ static void refuse(const char *text)
 START_TEST(a_pod_is_pruned_to_what_records_carry)
 {
 	struct pod_facts *facts = facts_of(POD, &everything);
-	struct metadata *metadata = pod_metadata_new(facts, "main", NULL, NULL);
+	struct metadata *metadata = pod_metadata_new(facts, "main", 0, NULL, NULL);
 
 	ck_assert_str_eq(facts->uid, "u-1");
 	ck_assert_str_eq(facts->namespace_name, "shop");
@@ -87,8 +87,8 @@ END_TEST
 START_TEST(each_container_has_its_own)
 {
 	struct pod_facts *facts = facts_of(POD, &everything);
-	struct metadata *init = pod_metadata_new(facts, "init", NULL, NULL),
-			*none = pod_metadata_new(facts, "?", NULL, NULL);
+	struct metadata *init = pod_metadata_new(facts, "init", 0, NULL, NULL),
+			*none = pod_metadata_new(facts, "?", 0, NULL, NULL);
 
 	ck_assert_str_eq(init->image, "i");
 	ck_assert_str_eq(init->container_id, "plain");
@@ -110,7 +110,7 @@ START_TEST(what_was_not_chosen_is_not_kept)
 
 	metadata_choice_add_template(&choice, "{annotation:a}");
 	facts = facts_of(POD, &choice);
-	metadata = pod_metadata_new(facts, "main", NULL, NULL);
+	metadata = pod_metadata_new(facts, "main", 0, NULL, NULL);
 	ck_assert_uint_eq(metadata->labels.count, 1);
 	ck_assert(!metadata->labels.items[0].is_for_templates_only);
 	ck_assert_uint_eq(metadata->annotations.count, 1);
@@ -363,7 +363,7 @@ START_TEST(namespace_and_node_give_their_labels)
 
 	ck_assert_int_eq(label_set_read(&set, object, &everything, METADATA_NAMESPACE_LABELS, &err), 0);
 	ck_assert_str_eq(set->name, "shop");
-	metadata = pod_metadata_new(facts, "main", set, set);
+	metadata = pod_metadata_new(facts, "main", 0, set, set);
 	ck_assert_str_eq(metadata->namespace_labels.items[0].value, "a");
 	ck_assert_str_eq(metadata->node_labels.items[0].name, "team");
 	label_set_free(set);

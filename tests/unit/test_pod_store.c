@@ -102,7 +102,7 @@ static void follow(struct follow *follow, const char *uid, const char *key)
 	follow->reader = (struct tail_reader){.tail = &follow->tail, .wake = on_wake};
 	DL_APPEND(follow->tail.readers, &follow->reader);
 	DL_APPEND(follow->container.tails, &follow->tail);
-	pod_store_attach(store, &follow->container);
+	pod_store_attach(store, &follow->container, 0);
 }
 
 /* Time passes, and the store's timer has its turn. */
@@ -139,6 +139,10 @@ static void put(const char *uid, const char *app, const char *more)
 
 #define EXCLUDED ",\"annotations\":{\"drave.dev/exclude\":\"true\"}"
 
+#define RUN(restarts, id)                                                                                    \
+	",\"x\":0},\"status\":{\"containerStatuses\":[{\"name\":\"main\",\"restartCount\":" restarts         \
+	",\"containerID\":\"containerd://" id "\"}]"
+
 static void list(const char *uid, const char *app, const char *more)
 {
 	uint64_t number = pod_store_begin_list(store);
@@ -174,7 +178,7 @@ START_TEST(a_known_pod_is_not_waited_for)
 	struct follow a;
 
 	setup();
-	list("u-1", "web", "");
+	list("u-1", "web", RUN("0", "id"));
 	follow(&a, "u-1", "u-1/main");
 	ck_assert(!a.container.awaits_metadata);
 	ck_assert_str_eq(app_of(&a), "web");
@@ -539,7 +543,7 @@ START_TEST(a_store_that_closes_leaves_its_containers_without)
 	list("u-1", "web", "");
 	follow(&a, "u-1", "u-1/main");
 	follow(&b, "u-2", "u-2/main");
-	pod_store_attach(store, &b.container); /* a second tail */
+	pod_store_attach(store, &b.container, 0); /* a second tail */
 	teardown();
 	ck_assert_ptr_null(a.container.origin.metadata);
 	ck_assert(!b.container.awaits_metadata);
@@ -556,6 +560,7 @@ START_TEST(an_id_that_comes_later_is_asked_for_a_few_times)
 	list("u-1", "web", "");
 	ck_assert(!pod_store_wants_more(store));
 	follow(&a, "u-1", "u-1/main");
+	ck_assert_uint_eq(unknown_count, 1); /* at once, and */
 	while (pod_store_wants_more(store))
 		asked++;
 	ck_assert_uint_eq(asked, 5);
@@ -563,8 +568,55 @@ START_TEST(an_id_that_comes_later_is_asked_for_a_few_times)
 }
 END_TEST
 
-UNIT_MAIN("pod_store", a_known_pod_is_not_waited_for, an_unknown_pod_is_asked_for_and_waited_for,
-    the_wait_ends_and_what_comes_later_is_carried_from_then_on,
+START_TEST(the_id_of_a_run_that_is_over_is_not_the_next_ones)
+{
+	struct follow a;
+
+	setup();
+	list("u-1", "web", RUN("0", "old"));
+	follow(&a, "u-1", "u-1/main");
+	ck_assert_str_eq(a.container.origin.metadata->container_id, "old");
+	ck_assert_uint_eq(unknown_count, 0);
+	pod_store_attach(store, &a.container, 0); /* rotated */
+	ck_assert_uint_eq(unknown_count, 0);
+	pod_store_attach(store, &a.container, 1); /* restarted */
+	ck_assert_str_eq(a.container.origin.metadata->container_id, "");
+	ck_assert_uint_eq(unknown_count, 1);
+	ck_assert(pod_store_wants_more(store));
+	list("u-1", "web", RUN("0", "old"));
+	ck_assert_str_eq(a.container.origin.metadata->container_id, "");
+	list("u-1", "web", RUN("1", "new"));
+	ck_assert_str_eq(a.container.origin.metadata->container_id, "new");
+	ck_assert(!pod_store_wants_more(store));
+	for (int i = 0; i < 3; i++)
+		pod_store_detach(store, &a.container);
+	teardown();
+}
+END_TEST
+
+START_TEST(no_more_pods_are_kept_than_a_node_can_have)
+{
+	char uid[16];
+
+	setup();
+	for (unsigned i = 0; i < 4098; i++) {
+		(void)snprintf(uid, sizeof uid, "u-%u", i);
+		put(uid, "web", "");
+	}
+	ck_assert_uint_eq(pod_store_pods(store), 4096);
+	ck_assert_uint_eq(counts.no_room, 2);
+	list("u-4097", "web", ""); /* the others are gone */
+	put("u-5000", "web", "");
+	ck_assert_uint_eq(counts.no_room, 3);
+	list("u-4097", "web", "");
+	ck_assert_uint_eq(counts.no_room, 3);
+	teardown();
+}
+END_TEST
+
+UNIT_MAIN("pod_store", the_id_of_a_run_that_is_over_is_not_the_next_ones,
+    no_more_pods_are_kept_than_a_node_can_have, a_known_pod_is_not_waited_for,
+    an_unknown_pod_is_asked_for_and_waited_for, the_wait_ends_and_what_comes_later_is_carried_from_then_on,
     a_list_that_begins_later_and_does_not_have_it_ends_the_wait, a_list_that_may_lag_does_not_end_the_wait,
     a_silent_source_is_waited_for_once, a_pod_that_is_gone_stays_known_until_its_last_container_is_detached,
     files_may_be_found_a_little_after_their_pod_is_gone,
