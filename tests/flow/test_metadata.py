@@ -383,6 +383,29 @@ class ExcludeTest(MetadataCase):
         self.another_list(api)
         self.finish(self.end, self.judge_of, self.node.written, collector)
 
+    def test_marks_of_an_excluded_pod_last(self):
+        """Across a restart, a rotation, and rows of files that nobody has open: read on where it was, nothing twice."""
+        api = self.kubelet_api()
+        kept, other = self.two(api, {})
+        collector = self.follows(api)
+        self.arrived(self.end, self.judge_of, self.node.written)
+        api.put(other.pod, annotations=self.EXCLUDE)
+        self.another_list(api)
+        self.let_go(collector, "other")
+        other.write(20)
+        self.settled(collector)
+        collector.stop()
+        other.rotate()
+        other.write(20)
+        collector.start()
+        self.knows(collector, excluded=None)
+        self.let_go(collector, "other")
+        self.assertEqual(collector.metric("drave_input_lag_bytes"), 0)
+        other.write(20)
+        api.put(other.pod)
+        self.another_list(api)
+        self.finish(self.end, self.judge_of, self.node.written, collector)
+
     def test_excluded_and_back_while_the_output_is_away(self):
         api, away = self.kubelet_api(), self.endpoint()
         kept, other = self.two(api, {})
@@ -521,6 +544,52 @@ class ReloadTest(MetadataCase):
         self.arrived(self.end, self.judge_of, self.node.written)
         self.assertEqual(self.missing(collector), 0)
         self.finish(self.end, self.judge_of, self.node.written, collector)
+
+    def reload(self, collector, **rows):
+        self.sections["kubernetes"].update(rows)
+        collector.configure(self.sections)
+        reloads = collector.status()["reloads"]
+        collector.signal(signal.SIGHUP)
+        until(lambda: collector.status()["reloads"] > reloads, "reloaded")
+
+    def test_other_labels_are_asked_for_again_and_waited_for(self):
+        api = self.kubelet_api()
+        containers = self.node.fleet(3)
+        for container in containers:
+            container.write(20)
+            api.put(container.pod, {"app": "web"})
+        collector = self.follows(api, metadata="labels")
+        self.arrived(self.end, self.judge_of, self.node.written)
+        api.delay = 0.5
+        self.reload(collector, metadata="labels:x*, owner")
+        for container in containers:
+            container.write(20)
+        self.arrived(self.end, self.judge_of, self.node.written)
+        api.delay = 3600
+        self.reload(collector, metadata="owner", metadata_wait=NEAR)
+        for container in containers:
+            container.write(20)
+        self.arrived(self.end, self.judge_of, self.node.written)
+        self.assertEqual(self.missing(collector), 60)
+        self.finish(self.end, self.judge_of, self.node.written, collector)
+
+    def test_without_a_source_nobody_is_excluded(self):
+        api = self.kubelet_api()
+        kept, other = self.node.container(pod="kept"), self.node.container(pod="other")
+        for container in (kept, other):
+            container.write(20)
+        api.put(kept.pod)
+        api.put(other.pod, annotations={"drave.dev/exclude": "true"})
+        collector = self.follows(api)
+        self.arrived(self.end, self.judge_of, {kept.key: 20})
+        self.let_go(collector, "other")
+        self.reload(collector, metadata_source="none")
+        self.arrived(self.end, self.judge_of, self.node.written)
+        self.reload(collector, metadata_source="kubelet")
+        self.let_go(collector, "other")
+        other.write(20)
+        kept.write(20)
+        self.finish(self.end, self.judge_of, {kept.key: 40, other.key: 20}, collector)
 
     def test_labels_that_a_kubelet_does_not_know_are_an_operators_mistake(self):
         for kind in ("namespace_labels", "node_labels:zone"):
