@@ -377,7 +377,7 @@ START_TEST(whatever_a_pod_says_fits_with_its_text)
 	ck_assert_int_eq(pod_facts_read(&facts, pod, &choice, NULL), 0);
 	ck_assert_uint_gt(facts->left_out, 0);
 	ck_assert_int_eq(label_set_read(&others, pod, &choice, METADATA_NODE_LABELS, NULL), 0);
-	metadata = pod_metadata_new(facts, "app", others, others);
+	metadata = pod_metadata_new(facts, "app", 0, others, others);
 	ck_assert_str_ne(metadata->image_id, "");
 	for (int i = 0; i < SCHEMAS; i++) {
 		const struct origin origin = {name, name, name, "app", node, metadata, 1};
