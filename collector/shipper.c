@@ -223,7 +223,7 @@ static bool bury(struct shipper *shipper, struct batch *batch, size_t index, con
 static void answer_record(struct shipper *shipper, struct batch *batch, size_t index, const struct answer *answer)
 {
 	struct parcel_record *record = &batch->records[index];
-	bool alone = batch->range.count == 1 && (!shipper->ops->merges || batch->went_alone);
+	bool alone = answer->is_alone || (batch->range.count == 1 && (!shipper->ops->merges || batch->went_alone));
 
 	must(!record->settled && !record->answered);
 	record->answered = true;
@@ -352,6 +352,8 @@ static void send_batch(struct shipper *shipper, struct batch *batch)
 		.encoding = shipper->wants_body ? pack_encoding(shipper->codec) : NULL,
 		.destination = batch->lane->destination,
 		.lane = batch->lane->number,
+		.is_doubted = batch->lane->trouble[0] != '\0',
+		.is_alone = batch->went_alone,
 		.has_settled = settled_count != 0,
 		.answer = on_answer,
 	};

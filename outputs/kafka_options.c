@@ -232,6 +232,7 @@ static const struct {
     {"message.timeout.ms", "it is 0: a message that expired would be a lost one"},
     {"delivery.timeout.ms", "it is 0: a message that expired would be a lost one"},
     {"enable.idempotence", "the order within a container rests on it"},
+    {"enable.gapless.guarantee", "the order within a container rests on it"},
     {"max.in.flight", "the order within a container rests on it"},
     {"max.in.flight.requests.per.connection", "the order within a container rests on it"},
     {"delivery.report.only.error", "a delivery report is what acknowledges a record"},
@@ -427,27 +428,36 @@ static void set_others(struct setup *setup, const struct bind_list *list)
 	}
 }
 
-/* Without idempotence one request in flight would not be enough to keep the order: librdkafka makes the next
- * one ready meanwhile, and sends it before it repeats one that was refused. */
-static void set_promises(struct setup *setup, const struct kafka_options *options)
+bool kafka_options_keep_order(const struct kafka_options *options)
 {
-	bool is_idempotent = strcmp(options->acks, "all") == 0; /* which needs all */
+	return options->payload == KAFKA_PAYLOAD_RECORD && strcmp(options->acks, "all") == 0;
+}
+
+/* Without idempotence one request in flight would not be enough to keep the order: librdkafka makes the next
+ * one ready meanwhile, and sends it before it repeats one that was refused.  With it alone the next one goes on
+ * behind one that is refused for good; the gapless guarantee makes that a fatal error. */
+static void set_promises(struct setup *setup, const struct kafka_options *options, bool is_careful)
+{
+	bool is_idempotent = strcmp(options->acks, "all") == 0 && !is_careful; /* needs all; a lone message does not need it */
 	bool has_five = is_idempotent && (unsigned)rd_kafka_version() >= FIVE_SINCE;
 
 	set(setup, "acks", options->acks);
 	set(setup, "enable.idempotence", is_idempotent ? "true" : "false");
+	if (kafka_options_keep_order(options) && !is_careful)
+		set(setup, "enable.gapless.guarantee", "true");
 	set(setup, "max.in.flight", has_five ? "5" : "1");
 	set(setup, "message.timeout.ms", "0");
 	set(setup, "log.queue", "true");
 }
 
-static void set_sizes(struct setup *setup, const struct kafka_options *options, const struct output_env *env)
+static void set_sizes(struct setup *setup, const struct kafka_options *options, const struct output_env *env,
+    bool is_careful)
 {
 	bool compresses = options->payload == KAFKA_PAYLOAD_RECORD && strcmp(env->compression, "none") != 0;
 	uint64_t kbytes = env->memory_limit / 1024;
 
 	set_number(setup, "message.max.bytes", MESSAGE_BYTES);
-	set_number(setup, "linger.ms", options->payload == KAFKA_PAYLOAD_BATCH ? 0 : options->linger_ms);
+	set_number(setup, "linger.ms", options->payload == KAFKA_PAYLOAD_BATCH || is_careful ? 0 : options->linger_ms);
 	set_number(setup, "queue.buffering.max.kbytes",
 	    kbytes < 1           ? 1
 	    : kbytes < INT32_MAX ? kbytes
@@ -475,16 +485,16 @@ static void set_security(struct setup *setup, const struct kafka_options *option
 	}
 }
 
-rd_kafka_conf_t *kafka_options_conf(
-    const struct kafka_options *options, const struct output_env *env, const char *password, struct err *err)
+rd_kafka_conf_t *kafka_options_conf(const struct kafka_options *options, const struct output_env *env,
+    bool is_careful, const char *password, struct err *err)
 {
 	struct setup setup = {rd_kafka_conf_new(), err, 0};
 
 	set_defaults(&setup, env);
 	set_others(&setup, &options->rdkafka);
 	set(&setup, "bootstrap.servers", options->brokers);
-	set_promises(&setup, options);
-	set_sizes(&setup, options, env);
+	set_promises(&setup, options, is_careful);
+	set_sizes(&setup, options, env, is_careful);
 	set_security(&setup, options, password);
 	if (setup.status == 0)
 		return setup.conf;

@@ -45,10 +45,13 @@ void kafka_options_check(const void *options, const struct ini_section *section,
  * templates can become. */
 size_t kafka_options_record_limit(const void *options);
 
-/* librdkafka's configuration, the caller's to hand to rd_kafka_new or to destroy; password may be NULL.  NULL
+/* Is the order of a container kept by the producer, so that it treats a refusal for good as fatal?  Not with
+ * acks = 1, which excludes it; not with payload = batch, where a lane has one message under way. */
+bool kafka_options_keep_order(const struct kafka_options *options);
+/* librdkafka's configuration, of the careful producer or of the usual one (kafka_line.h), the caller's to hand to rd_kafka_new or to destroy; password may be NULL.  NULL
  * with err filled if librdkafka refuses a property. */
-rd_kafka_conf_t *kafka_options_conf(
-    const struct kafka_options *options, const struct output_env *env, const char *password, struct err *err);
+rd_kafka_conf_t *kafka_options_conf(const struct kafka_options *options, const struct output_env *env,
+    bool is_careful, const char *password, struct err *err);
 /* Says in the log what this library cannot do and what these options give up; once, at start. */
 void kafka_options_warn(const struct kafka_options *options, const struct output_env *env);
 

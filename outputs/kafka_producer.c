@@ -104,9 +104,12 @@ static void take_error(struct kafka_producer *producer, rd_kafka_event_t *event)
 		producer->calls->error(producer->arg, code, false, rd_kafka_event_error_string(event));
 }
 
-/* These come as error events too, so their lines are for whoever debugs. */
-static bool is_told_twice(const char *facility)
+/* These come as error events too, so their lines are for whoever debugs.  And that what keeps the order is
+ * called experimental is nothing that an operator could act on. */
+static bool is_told_twice(const char *facility, const char *text)
 {
+	if (strcmp(facility, "CONFWARN") == 0)
+		return strstr(text, "enable.gapless.guarantee") != NULL;
 	return strcmp(facility, "FAIL") == 0 || strcmp(facility, "ERROR") == 0 ||
 	       strcmp(facility, "FATAL") == 0;
 }
@@ -118,7 +121,7 @@ static void take_log(const struct kafka_producer *producer, rd_kafka_event_t *ev
 
 	if (rd_kafka_event_log(event, &facility, &text, &level) != 0)
 		return;
-	if (level <= SYSLOG_WARNING && !is_told_twice(facility))
+	if (level <= SYSLOG_WARNING && !is_told_twice(facility, text))
 		log_warn("librdkafka says", "output=%s facility=%s text=%s", producer->name, facility,
 		    log_quote(text));
 	else
@@ -222,10 +225,13 @@ rd_kafka_t *kafka_producer_handle(const struct kafka_producer *producer)
 	return producer->rk;
 }
 
-void kafka_producer_recall(struct kafka_producer *producer)
+void kafka_producer_recall(struct kafka_producer *producer, bool is_all)
 {
-	must(rd_kafka_purge(producer->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT |
-					      RD_KAFKA_PURGE_F_NON_BLOCKING) == RD_KAFKA_RESP_ERR_NO_ERROR);
+	int flags = RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_NON_BLOCKING;
+
+	if (is_all)
+		flags |= RD_KAFKA_PURGE_F_INFLIGHT;
+	must(rd_kafka_purge(producer->rk, flags) == RD_KAFKA_RESP_ERR_NO_ERROR);
 }
 
 const struct kafka_statistics *kafka_producer_statistics(const struct kafka_producer *producer)

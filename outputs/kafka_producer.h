@@ -27,9 +27,9 @@ struct kafka_producer_calls {
 int kafka_producer_new(struct kafka_producer **ret_producer, uv_loop_t *loop, rd_kafka_conf_t *conf,
     const char *name, const struct kafka_producer_calls *calls, void *arg, struct err *err);
 rd_kafka_t *kafka_producer_handle(const struct kafka_producer *producer);
-/* Asks for all messages back, queued or under way: their reports come soon, with ERR__PURGE_QUEUE or
- * ERR__PURGE_INFLIGHT. */
-void kafka_producer_recall(struct kafka_producer *producer);
+/* Asks for messages back, those that are queued or all that has no report: their reports come soon, with
+ * ERR__PURGE_QUEUE or ERR__PURGE_INFLIGHT. */
+void kafka_producer_recall(struct kafka_producer *producer, bool is_all);
 /* Ends it on a thread, since that may block.  Topic handles are gone by then.  No call comes any more, and
  * bytes of messages without a report are free again when ended(arg) comes, once, later. */
 void kafka_producer_end(struct kafka_producer *producer, void (*ended)(void *arg));

@@ -6,11 +6,13 @@
  *  1. Each record of a sent parcel that was not yet settled is answered exactly once, later, on the loop thread, never from inside send().
  *  2. ANSWER_SENT means the far side said so: a complete 2xx, a delivery report without error (acks=all).  Queued is not sent.
  *  3. ANSWER_RETRY means: the same bytes again, later; the shipper decides when.  An output never sleeps, never retries beyond what its library does
- *     by itself, never reorders the records of a parcel.
+ *     by itself, never lets a record of a parcel arrive before an earlier one of it that may still
+ *     arrive.  So a record's RETRY or HOLD may be the answer to all behind it.
  *  4. ANSWER_HOLD means: nobody is served by trying soon (credentials, permissions, unknown topic): the shipper retries slowly and raises an alarm.
  *     Nothing is ever dropped for it.
  *  5. ANSWER_REJECTED means: these bytes cannot be taken.  Said of a record in company it is not final: the shipper sends smaller parcels until the
- *     record stands alone (and, where the output `merges`, with nothing else under way).  Only a rejection alone is final.
+ *     record stands alone (and, where the output `merges`, with nothing else under way), or an answer says that it was judged alone.  Only a rejection alone
+ *     is final.
  *  6. Bytes are borrowed until the answer.  Library threads never touch our state: they write to a descriptor that the loop polls.
  *  7. stop() has every open record answered (ANSWER_RETRY if its fate is unknown), then calls stopped, once, later.
  *  8. An output never logs a record's content, and not once per record. */
@@ -38,6 +40,7 @@ struct answer {
 	const char *reason;     /* a word for metrics and dead letters: "too_large", "unauthorized", "refused"; static */
 	const char *text;       /* a sentence for /status and the log, or NULL; borrowed during the call */
 	int64_t retry_after_ms; /* the far side's wish with RETRY or HOLD; -1 = none */
+	bool is_alone;          /* REJECTED: the record was judged by itself, in whatever company it was sent */
 };
 
 struct parcel_record {
@@ -62,6 +65,8 @@ struct parcel {
 	const char *encoding;                /* "zstd", "gzip", or NULL: the Content-Encoding of body */
 	const char *const *destination;      /* the expanded destination templates, in the order that the output named them */
 	unsigned lane;
+	bool is_doubted;                     /* its lane's last try failed: a few of its records may show whether the others can follow */
+	bool is_alone;                       /* nothing else of this output is under way, nor comes before its last answer */
 	bool has_settled;                    /* some records are settled (never so for packed parcels) */
 	/* The answer to record number index, or to all that are not settled (PARCEL_ALL).  After the last one the parcel is gone. */
 	void (*answer)(struct parcel *parcel, size_t index, const struct answer *answer);

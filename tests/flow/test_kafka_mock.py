@@ -31,19 +31,15 @@ class KafkaMockTest(case.FlowCase):
         self.sizes_seen(self.under_test, self.node.sizes)
         self.settled(self.under_test)
 
-    def end_well(self, duplicates=0, in_order=True):
+    def end_well(self, duplicates=0):
         self.all_acknowledged()
         self.assertEqual(self.under_test.metric("drave_output_dropped_records_total"), 0)
         self.under_test.stop()
         self.witness.take_all(json.loads(message.value) for message in self.mock.read("logs"))
-        verdict = self.witness.verdict(self.node.written)
-        if not in_order:
-            verdict.disordered.clear()
-        self.assertEqual(verdict.faults(duplicates), [])
+        self.assertEqual(self.witness.verdict(self.node.written).faults(duplicates), [])
 
-    def survives(self, *codes, in_order=True):
-        """Some produce requests in a row get these answers, in the middle of other work.  Those that librdkafka does not repeat by itself
-        come back to the collector, while it goes on with the sets behind: with a message a record these records lose their place."""
+    def survives(self, *codes):
+        """Some produce requests in a row get these answers, in the middle of other work."""
         self.cluster()
         self.begin()
         self.work()
@@ -51,7 +47,7 @@ class KafkaMockTest(case.FlowCase):
         self.mock.tell("error", "produce", *codes)
         for _ in range(3):
             self.work()
-        self.end_well(in_order=in_order)
+        self.end_well()
 
     def test_not_leader(self):
         self.survives("NOT_LEADER_FOR_PARTITION", "NOT_LEADER_FOR_PARTITION")
@@ -72,21 +68,20 @@ class KafkaMockTest(case.FlowCase):
         self.survives("_TRANSPORT", "_TRANSPORT", "_TRANSPORT")
 
     def test_unknown_server_error(self):
-        self.survives(-1, -1, in_order=False)
+        self.survives(-1, -1)
 
     def test_not_authorized_for_a_while(self):
-        self.survives("TOPIC_AUTHORIZATION_FAILED", "TOPIC_AUTHORIZATION_FAILED", "CLUSTER_AUTHORIZATION_FAILED", in_order=False)
+        self.survives("TOPIC_AUTHORIZATION_FAILED", "TOPIC_AUTHORIZATION_FAILED", "CLUSTER_AUTHORIZATION_FAILED")
 
     def test_out_of_order_sequence(self):
         self.survives(45)
 
     def test_set_too_large_is_taken_apart(self):
         """The set fails by its size, its records do not."""
-        self.survives("MSG_SIZE_TOO_LARGE", in_order=False)
+        self.survives("MSG_SIZE_TOO_LARGE")
 
     def test_all_errors_in_a_row(self):
-        self.survives("REQUEST_TIMED_OUT", "NOT_LEADER_FOR_PARTITION", "_TRANSPORT", "NOT_ENOUGH_REPLICAS", "MSG_SIZE_TOO_LARGE", "TOPIC_AUTHORIZATION_FAILED",
-                      in_order=False)
+        self.survives("REQUEST_TIMED_OUT", "NOT_LEADER_FOR_PARTITION", "_TRANSPORT", "NOT_ENOUGH_REPLICAS", "MSG_SIZE_TOO_LARGE", "TOPIC_AUTHORIZATION_FAILED")
 
     def keeps_order(self, *codes):
         """Sets are small and answers slow, so that others wait behind each one that gets one of these answers; every third does."""
@@ -103,6 +98,9 @@ class KafkaMockTest(case.FlowCase):
 
     def test_order_holds_while_answers_are_lost(self):
         self.keeps_order("_TRANSPORT", "NOT_ENOUGH_REPLICAS_AFTER_APPEND", "_TRANSPORT")
+
+    def test_order_holds_while_sets_are_refused_for_good(self):
+        self.keeps_order(-1, "MSG_SIZE_TOO_LARGE", "TOPIC_AUTHORIZATION_FAILED")
 
     def test_batches_keep_their_order_whatever_is_answered(self):
         """One message a lane under way: nothing can overtake it, with any librdkafka."""

@@ -154,6 +154,7 @@ struct shipment {
 	size_t open_count;
 	bool is_done;
 	unsigned counts[4]; /* answers by kind */
+	unsigned alone_count; /* rejections of a record that was judged alone */
 	enum answer_kind kinds[SHIPMENT_RECORDS];
 	char reason[64], text[256]; /* of the last answer that was not SENT */
 };
@@ -167,6 +168,7 @@ static inline void shipment_note(struct shipment *shipment, size_t index, const 
 	record->answered = true;
 	shipment->kinds[index] = answer->kind;
 	shipment->counts[answer->kind]++;
+	shipment->alone_count += answer->kind == ANSWER_REJECTED && answer->is_alone;
 	shipment->open_count--;
 }
 

@@ -91,7 +91,8 @@ END_TEST
 START_TEST(properties_that_promises_rest_on_are_refused_with_the_reason)
 {
 	static const char *const names[] = {"bootstrap.servers", "acks", "request.required.acks",
-	    "message.timeout.ms", "delivery.timeout.ms", "enable.idempotence", "max.in.flight",
+	    "message.timeout.ms", "delivery.timeout.ms", "enable.idempotence",
+	    "enable.gapless.guarantee", "max.in.flight",
 	    "max.in.flight.requests.per.connection", "delivery.report.only.error", "transactional.id",
 	    "queue.buffering.max.kbytes", "message.max.bytes", "linger.ms", "compression.type",
 	    "sasl.password", "log.queue"};
@@ -167,14 +168,14 @@ static void check_property(rd_kafka_conf_t *conf, const char *name, const char *
 	ck_assert_msg(strcmp(value, expected) == 0, "%s = %s, not %s", name, value, expected);
 }
 
-static rd_kafka_conf_t *conf_of(const char *lines, struct output_env env)
+static rd_kafka_conf_t *conf_for(const char *lines, struct output_env env, bool is_careful)
 {
 	struct err err = {0};
 	rd_kafka_conf_t *conf;
 
 	configure(lines);
 	ck_assert_msg(complaints.error_count == 0, "%s", buf_text(&complaints.text));
-	conf = kafka_options_conf(&options, &env, NULL, &err);
+	conf = kafka_options_conf(&options, &env, is_careful, NULL, &err);
 	ck_assert_msg(conf != NULL, "%s", err.text);
 	return conf;
 }
@@ -185,6 +186,11 @@ static const struct output_env plain_env = {.name = "main",
     .compression_level = 3,
     .memory_limit = 8 << 20};
 
+static rd_kafka_conf_t *conf_of(const char *lines, struct output_env env)
+{
+	return conf_for(lines, env, false);
+}
+
 START_TEST(librdkafka_is_told_what_the_promises_need)
 {
 	rd_kafka_conf_t *conf = conf_of(NEEDED, plain_env);
@@ -193,6 +199,7 @@ START_TEST(librdkafka_is_told_what_the_promises_need)
 	check_property(conf, "acks", "-1");
 	check_property(conf, "message.timeout.ms", "0");
 	check_property(conf, "enable.idempotence", "true");
+	check_property(conf, "enable.gapless.guarantee", "true");
 	check_property(conf, "max.in.flight", (unsigned)rd_kafka_version() >= 0x020300ff ? "5" : "1");
 	check_property(conf, "delivery.report.only.error", "false");
 	check_property(conf, "queue.buffering.max.kbytes", "8192");
@@ -207,12 +214,27 @@ START_TEST(librdkafka_is_told_what_the_promises_need)
 }
 END_TEST
 
+START_TEST(the_careful_producer_goes_on_behind_what_is_refused)
+{
+	rd_kafka_conf_t *conf = conf_for(NEEDED "linger = 50ms\n", plain_env, true);
+
+	check_property(conf, "acks", "-1");
+	check_property(conf, "message.timeout.ms", "0");
+	check_property(conf, "enable.idempotence", "false");
+	check_property(conf, "enable.gapless.guarantee", "false");
+	check_property(conf, "linger.ms", "0");
+	rd_kafka_conf_destroy(conf);
+	release();
+}
+END_TEST
+
 START_TEST(weaker_acks_give_up_idempotence)
 {
 	rd_kafka_conf_t *conf = conf_of(NEEDED "acks = 1\n", plain_env);
 
 	check_property(conf, "acks", "1");
 	check_property(conf, "enable.idempotence", "false");
+	check_property(conf, "enable.gapless.guarantee", "false");
 	check_property(conf, "max.in.flight", "1");
 	rd_kafka_conf_destroy(conf);
 	release();
@@ -284,6 +306,6 @@ UNIT_MAIN("kafka_options", brokers_and_topic_are_enough_and_needed, acks_0_is_re
     a_batch_takes_neither_key_nor_headers_of_one_container,
     a_topic_says_where_records_without_the_label_go, headers_are_names_and_templates,
     logins_and_certificates_are_whole, librdkafka_is_told_what_the_promises_need,
-    weaker_acks_give_up_idempotence, a_batch_is_not_compressed_twice_and_waits_for_no_other,
+    the_careful_producer_goes_on_behind_what_is_refused, weaker_acks_give_up_idempotence, a_batch_is_not_compressed_twice_and_waits_for_no_other,
     a_level_that_librdkafka_has_not_becomes_its_highest, other_properties_reach_librdkafka,
     the_record_limit_leaves_room_for_the_longest_key_and_headers)

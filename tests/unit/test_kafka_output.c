@@ -505,6 +505,139 @@ START_TEST(what_brokers_refuse_for_the_moment_is_repeated_without_an_answer)
 }
 END_TEST
 
+enum { MANY = 100 };
+static char names[2 * MANY][8];
+static const char *many[2 * MANY];
+
+/* Sets have 20 records, and others wait while one is under way. */
+static void setup_many(const char *settings)
+{
+	char *text = xasprintf("rdkafka.batch.num.messages = 20\n%s", settings);
+
+	for (size_t i = 0; i < 2 * MANY; i++) {
+		(void)snprintf(names[i], sizeof names[i], "%03zu", i);
+		many[i] = names[i];
+	}
+	setup(text);
+	open_output();
+	ck_assert_int_eq(rd_kafka_mock_broker_set_rtt(far->cluster, 1, 20), 0);
+	free(text);
+}
+
+/* The messages must be one after another, from *arg on. */
+static void look_at_next(const rd_kafka_message_t *message, size_t index, void *arg)
+{
+	const size_t *first = arg;
+
+	ck_assert_uint_eq(message->len, strlen(names[0]));
+	ck_assert_mem_eq(message->payload, names[*first + index], message->len);
+}
+
+static void refused_for_good(rd_kafka_resp_err_t code, enum answer_kind kind)
+{
+	struct shipment *refused, *neighbour;
+	size_t first = MANY;
+
+	setup_many("");
+	kafka_far_refuse(far, code, 1);
+	refused = ship(many, MANY);
+	neighbour = ship(many + MANY, MANY);
+	RUN_UNTIL(&bench, refused->is_done && neighbour->is_done);
+	ck_assert_uint_eq(refused->counts[kind], MANY);
+	ck_assert_uint_eq(refused->alone_count, 0);
+	ck_assert_uint_eq(neighbour->counts[ANSWER_SENT], MANY);
+	shipment_free(refused);
+	shipment_free(neighbour);
+	kafka_far_read(far, MANY, look_at_next, &first); /* and nothing of the refused one's rest before it */
+	status_has("\"producers_started\":2");
+	teardown();
+}
+
+START_TEST(nothing_of_a_parcel_overtakes_its_records_that_are_too_large)
+{
+	refused_for_good(RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, ANSWER_REJECTED);
+}
+END_TEST
+
+START_TEST(nothing_of_a_parcel_overtakes_its_records_that_met_an_unknown_error)
+{
+	refused_for_good(RD_KAFKA_RESP_ERR_UNKNOWN, ANSWER_RETRY);
+}
+END_TEST
+
+static struct shipment *ship_carefully(bool is_doubted, bool is_alone, size_t count)
+{
+	struct shipment *shipment =
+	    shipment_new(&bench, many, count, &source, clock_wall_ns(), far->topic);
+
+	shipment->parcel.is_doubted = is_doubted;
+	shipment->parcel.is_alone = is_alone;
+	shipment_send(shipment);
+	return shipment;
+}
+
+START_TEST(of_a_doubted_parcel_the_first_record_goes_ahead_and_costs_no_producer)
+{
+	struct shipment *shipment;
+	size_t first = 0;
+
+	setup_many("");
+	for (unsigned i = 0; i < 3; i++) {
+		kafka_far_refuse(far, RD_KAFKA_RESP_ERR_UNKNOWN, 1);
+		shipment = ship_carefully(true, false, MANY);
+		RUN_UNTIL(&bench, shipment->is_done);
+		ck_assert_uint_eq(shipment->counts[ANSWER_RETRY], MANY);
+		shipment_free(shipment);
+	}
+	shipment = ship_carefully(true, false, MANY);
+	RUN_UNTIL(&bench, shipment->is_done);
+	ck_assert_uint_eq(shipment->counts[ANSWER_SENT], MANY);
+	shipment_free(shipment);
+	kafka_far_read(far, MANY, look_at_next, &first);
+	status_has("\"producers_started\":1");
+	status_has("\"careful_producer\":\"up\"");
+	teardown();
+}
+END_TEST
+
+START_TEST(few_suspects_are_judged_each_alone)
+{
+	struct shipment *shipment;
+	size_t first = 1;
+
+	setup_many("");
+	kafka_far_refuse(far, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, 1);
+	shipment = ship_carefully(false, true, 20);
+	RUN_UNTIL(&bench, shipment->is_done);
+	ck_assert_int_eq(shipment->kinds[0], ANSWER_REJECTED);
+	ck_assert_uint_eq(shipment->alone_count, 1);
+	ck_assert_uint_eq(shipment->counts[ANSWER_SENT], 19);
+	shipment_free(shipment);
+	kafka_far_read(far, 19, look_at_next, &first);
+	status_has("\"producers_started\":1");
+	teardown();
+}
+END_TEST
+
+START_TEST(a_stop_recalls_from_both_producers)
+{
+	struct shipment *usual, *doubted;
+
+	setup_many("");
+	ck_assert_int_eq(rd_kafka_mock_broker_set_down(far->cluster, 1), 0);
+	usual = ship(many, MANY);
+	doubted = ship_carefully(true, false, MANY);
+	RUN_UNTIL(&bench, rd_kafka_outq_len(kafka_output_handle(bench.output)) >= MANY);
+	status_has("\"careful_producer\":\"up\"");
+	bench_stop(&bench);
+	ck_assert_uint_eq(usual->counts[ANSWER_RETRY], MANY);
+	ck_assert_uint_eq(doubted->counts[ANSWER_RETRY], MANY);
+	shipment_free(usual);
+	shipment_free(doubted);
+	teardown();
+}
+END_TEST
+
 START_TEST(a_fatal_error_gives_everything_back_and_starts_again)
 {
 	struct shipment *shipment;
@@ -672,6 +805,10 @@ UNIT_MAIN("kafka_output", a_record_is_a_message_with_key_headers_and_time,
     a_record_that_librdkafka_refuses_does_not_touch_its_neighbours,
     the_longest_record_that_the_limit_allows_is_taken,
     what_brokers_refuse_for_the_moment_is_repeated_without_an_answer,
+    nothing_of_a_parcel_overtakes_its_records_that_are_too_large,
+    nothing_of_a_parcel_overtakes_its_records_that_met_an_unknown_error,
+    of_a_doubted_parcel_the_first_record_goes_ahead_and_costs_no_producer, few_suspects_are_judged_each_alone,
+    a_stop_recalls_from_both_producers,
     a_fatal_error_gives_everything_back_and_starts_again, a_fatal_error_for_want_of_rights_holds,
     credentials_that_change_are_taken_up, a_stop_recalls_what_is_queued_and_what_is_under_way,
     a_stop_does_not_wait_for_a_resolver_that_hangs,

@@ -78,7 +78,7 @@ static void answer_all(size_t index, enum answer_kind kind)
 	parcel->answer(parcel, PARCEL_ALL, &answer);
 }
 
-/* One letter a record: s sent, r retry, j rejected. */
+/* One letter a record: s sent, r retry, j rejected, J rejected after it was judged alone. */
 static void answer_each(size_t index, const char *letters)
 {
 	struct parcel *parcel = take_parcel(index);
@@ -86,7 +86,7 @@ static void answer_each(size_t index, const char *letters)
 	ck_assert_uint_eq(strlen(letters), parcel->record_count);
 	for (size_t i = 0; letters[i] != '\0'; i++) {
 		struct answer answer = {.kind = letters[i] == 's' ? ANSWER_SENT : letters[i] == 'r' ? ANSWER_RETRY : ANSWER_REJECTED,
-			.reason = "because", .retry_after_ms = -1};
+			.reason = "because", .retry_after_ms = -1, .is_alone = letters[i] == 'J'};
 
 		if (letters[i] != '-')
 			parcel->answer(parcel, i, &answer);
@@ -339,6 +339,37 @@ START_TEST(an_output_that_merges_gets_suspects_with_nothing_else_under_way)
 }
 END_TEST
 
+START_TEST(a_rejection_that_was_judged_alone_is_final_in_any_company)
+{
+	setup(true);
+	ship(0, "abXd");
+	answer_each(0, "ssJs");
+	ck_assert_str_eq(far.sent, "(abXd)");
+	ck_assert_uint_eq(total.dropped[DROP_REJECTED], 10);
+	ck_assert_uint_eq(total.terms[ACCOUNT_ACKED], 30);
+	teardown();
+}
+END_TEST
+
+START_TEST(a_parcel_tells_of_doubt_and_of_being_alone)
+{
+	setup(true);
+	ship(0, "ab");
+	ck_assert(!far.parcels[0]->is_doubted && !far.parcels[0]->is_alone);
+	answer_all(0, ANSWER_RETRY);
+	advance(2000);
+	ck_assert(far.parcels[0]->is_doubted && !far.parcels[0]->is_alone);
+	answer_all(0, ANSWER_REJECTED);
+	ck_assert(far.parcels[0]->is_alone);
+	answer_all(0, ANSWER_SENT);
+	answer_all(0, ANSWER_SENT);
+	ship(0, "c");
+	ck_assert(!far.parcels[0]->is_doubted && !far.parcels[0]->is_alone);
+	answer_all(0, ANSWER_SENT);
+	teardown();
+}
+END_TEST
+
 START_TEST(a_single_record_that_did_not_go_alone_is_not_dropped_yet)
 {
 	setup(true);
@@ -428,5 +459,6 @@ END_TEST
 UNIT_MAIN("shipper", sent_records_are_acked_and_move_the_mark, a_lane_sends_one_batch_at_a_time_in_order,
 	retry_sends_the_same_again_before_what_follows, hold_keeps_everything_and_says_so,
 	a_rejection_in_company_is_bisected_until_the_culprit_stands_alone, records_answered_one_by_one_leave_only_the_others_to_send,
-	a_batch_outlives_the_ledger_of_a_settled_run, an_output_that_merges_gets_suspects_with_nothing_else_under_way, a_single_record_that_did_not_go_alone_is_not_dropped_yet,
+	a_batch_outlives_the_ledger_of_a_settled_run, an_output_that_merges_gets_suspects_with_nothing_else_under_way,
+    a_rejection_that_was_judged_alone_is_final_in_any_company, a_parcel_tells_of_doubt_and_of_being_alone, a_single_record_that_did_not_go_alone_is_not_dropped_yet,
 	retry_after_is_respected_within_the_range, closing_frees_what_is_left_and_drops_nothing, a_body_ends_as_its_format_says_once)
