@@ -358,6 +358,8 @@ static void set_identity(struct setup *setup, const struct http_peer *peer)
 {
 	SET(setup, CURLOPT_SSL_VERIFYPEER, peer->verify ? 1L : 0L);
 	SET(setup, CURLOPT_SSL_VERIFYHOST, peer->verify ? 2L : 0L);
+	if (peer->ca_file != NULL || peer->ca_pem != NULL)
+		SET(setup, CURLOPT_CAPATH, NULL); /* the system's directory, which libcurl would believe beside them */
 	set_text(setup, CURLOPT_CAINFO, peer->ca_file);
 	set_text(setup, CURLOPT_SSLCERT, peer->cert_file);
 	set_text(setup, CURLOPT_SSLKEY, peer->key_file);

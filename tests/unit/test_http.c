@@ -6,9 +6,12 @@
 #include "tests/unit/unit.h"
 
 #include <arpa/inet.h>
+#include <curl/curl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -310,6 +313,79 @@ START_TEST(a_server_that_hangs_in_the_handshake_ends_at_the_timeout)
 }
 END_TEST
 
+/* Of nobody: for a list of authorities that can be read. */
+static const char authority[] =
+	"-----BEGIN CERTIFICATE-----\n"
+	"MIIBfzCCASWgAwIBAgIUJwKcLZjliCIBJe/KqYsTUvzGKvMwCgYIKoZIzj0EAwIw\n"
+	"FDESMBAGA1UEAwwJYXV0aG9yaXR5MCAXDTI2MTEyOTIwMjA1NloYDzIxMjYxMTA1\n"
+	"MjAyMDU2WjAUMRIwEAYDVQQDDAlhdXRob3JpdHkwWTATBgcqhkjOPQIBBggqhkjO\n"
+	"PQMBBwNCAARgPNJLaKpmaYQVr6iw0YW/DsOGW/0tQJFdbRKHu023wn1MPA4OzqJq\n"
+	"wROLsXSknTJmqFtOS0FEgGYgybyugRVoo1MwUTAdBgNVHQ4EFgQUoYzYanbQjOFq\n"
+	"1cVJdNrFuI0udkswHwYDVR0jBBgwFoAUoYzYanbQjOFq1cVJdNrFuI0udkswDwYD\n"
+	"VR0TAQH/BAUwAwEB/zAKBggqhkjOPQQDAgNIADBFAiEAyEBZU+hKS+XQjZr+dwy8\n"
+	"+N01qpAr/Up6u6qF+3HtB1sCIFj3LCFgCLy9qJqc0nuc3o0KkguMCGY+EynBrJiM\n"
+	"Kmgh\n"
+	"-----END CERTIFICATE-----\n";
+
+/* Stands before OpenSSL's: libcurl calls it for a directory of authorities to believe. */
+int X509_STORE_load_path(void *store, const char *path);
+static int directories_believed;
+
+int X509_STORE_load_path(void *store, const char *path)
+{
+	(void)store;
+	ck_assert_ptr_nonnull(path);
+	directories_believed++;
+	return 1;
+}
+
+/* Until the client says hello: by then it knows whom to believe. */
+static void greet(const char *url)
+{
+	struct http_request *request = start_at(url, "body", false);
+	struct pollfd caller = {.fd = server.fd, .events = POLLIN};
+	char byte;
+	int fd;
+
+	while (poll(&caller, 1, 1) == 0) {
+		uv_run(&loop, UV_RUN_NOWAIT);
+		ck_assert_int_eq(answer_count, 0);
+	}
+	fd = accept(server.fd, NULL, NULL);
+	while (recv(fd, &byte, 1, MSG_DONTWAIT) < 0) {
+		uv_run(&loop, UV_RUN_NOWAIT);
+		ck_assert_int_eq(answer_count, 0);
+	}
+	http_cancel(request);
+	close(fd);
+}
+
+START_TEST(given_authorities_are_the_only_ones)
+{
+	bool has_directory = curl_version_info(CURLVERSION_NOW)->capath != NULL;
+	char url[64], path[] = "/tmp/test_http.XXXXXX";
+	int fd = mkstemp(path);
+
+	ck_assert_int_eq(write(fd, authority, sizeof authority - 1), sizeof authority - 1);
+	start_server(false, NULL, NULL, NULL);
+	open_client();
+	snprintf(url, sizeof url, "https://127.0.0.1:%u/", server.port);
+	greet(url);
+	ck_assert_int_eq(directories_believed != 0, has_directory); /* the system's: nothing else was given */
+	directories_believed = 0;
+	peer.ca_pem = authority;
+	greet(url);
+	peer.ca_pem = NULL;
+	peer.ca_file = path;
+	greet(url);
+	ck_assert_int_eq(directories_believed, 0);
+	close_client();
+	stop_server();
+	close(fd);
+	unlink(path);
+}
+END_TEST
+
 START_TEST(a_resolver_that_hangs_keeps_nobody_waiting)
 {
 	uint64_t start_ms = clock_monotonic_ms();
@@ -415,6 +491,6 @@ END_TEST
 
 UNIT_MAIN("http", a_whole_answer_has_its_status_and_body, an_answer_that_is_not_whole_is_none, a_chunked_answer_is_whole_with_its_last_chunk,
 	redirects_are_answers, retry_after_comes_with_the_answer, endless_heads_and_bodies_end, a_server_that_hangs_ends_at_the_timeout,
-	a_server_that_hangs_in_the_handshake_ends_at_the_timeout, a_resolver_that_hangs_keeps_nobody_waiting, nobody_listens,
+	a_server_that_hangs_in_the_handshake_ends_at_the_timeout, given_authorities_are_the_only_ones, a_resolver_that_hangs_keeps_nobody_waiting, nobody_listens,
 	requests_in_a_row_share_a_connection, a_cancelled_request_never_answers, chunks_come_as_they_are_and_the_reader_may_end_it,
 	a_bad_url_is_an_error_and_nothing_follows, retry_after_is_seconds_or_a_date)
