@@ -10,10 +10,12 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
 import unittest
+import zlib
 from unittest import mock
 
-from kit import case, endpoint as ends, stamp, zstd
+from kit import case, endpoint as ends, node, stamp, zstd
 from kit.certificates import Authority
 from kit.collector import Metrics, configuration
 from kit.endpoint import Answer, Endpoint
@@ -273,6 +275,100 @@ class ListTest(unittest.TestCase):
             for script, name, where, _reason in (line.split(None, 3) for line in file if not line.startswith("#")):
                 listed.add((script, name, where))
         self.assertEqual(listed, marked)
+
+
+class RealNodeTest(case.FlowCase):
+    """What the test on a real node counts with, on files made by hand."""
+    UID, CONTAINER = "uid-1", ("uid-1", "writer")
+
+    def setUp(self):
+        super().setUp()
+        self.home = os.path.join(self.dir, "work_pod-1_uid-1/writer")
+        os.makedirs(self.home)
+        self.truth = node.Truth(self.dir, "work")
+        self.addCleanup(self.truth.stop)
+        self.end = node.Arrivals("end", "work")
+
+    @staticmethod
+    def line(sequence, stream="stdout", run=7):
+        head = f"{run} {stream} {sequence} "
+        return f"{head}{zlib.crc32(f'{head}text'.encode()):08x} text"
+
+    def write(self, name, *pieces):
+        """pieces: tag and text"""
+        with open(os.path.join(self.home, name), "a") as file:
+            file.writelines(f"2026-01-01T00:00:00.0Z stdout {tag} {text}\n" for tag, text in pieces)
+
+    def write_lines(self, name, *sequences, run=7):
+        self.write(name, *(("F", self.line(sequence, run=run)) for sequence in sequences))
+
+    def rename(self, before, after):
+        self.truth.look()
+        os.rename(os.path.join(self.home, before), os.path.join(self.home, after))
+
+    def deliver(self, *sequences, **more):
+        self.end.take_all({"log": self.line(sequence, **more), "stream": more.get("stream", "stdout"), "kubernetes":
+                           {"namespace_name": "work", "pod_id": "uid-1", "container_name": "writer"}} for sequence in sequences)
+
+    def faults(self, duplicates=0):
+        written = self.truth.written()
+        return self.end.faults(written, written, duplicates)
+
+    def test_files_are_read_through_rotation_compression_and_deletion(self):
+        self.write_lines("0.log", 0, 1)
+        self.rename("0.log", "0.log.20260101-000000")
+        self.write_lines("0.log", 2)
+        self.rename("0.log.20260101-000000", "0.log.20260101-000000.gz")
+        os.unlink(os.path.join(self.home, "0.log.20260101-000000.gz"))
+        self.write_lines("1.log", 0, run=8)
+        self.assertEqual(self.truth.written(), {self.CONTAINER: [(7, "stdout", 0), (7, "stdout", 1), (7, "stdout", 2), (8, "stdout", 0)]})
+        self.assertEqual(self.truth.rotations("work_pod-1_"), 1)
+        self.assertEqual([segment.gone is not None for segment in self.truth.of_container[self.CONTAINER]], [True, False, False])
+
+    def test_compressed_file_is_not_gone(self):
+        self.write_lines("0.log", 0)
+        self.rename("0.log", "0.log.20260101-000000")
+        self.truth.look()
+        self.rename("0.log.20260101-000000", "0.log.20260101-000000.gz")
+        self.truth.look()
+        self.assertIsNone(self.truth.of_container[self.CONTAINER][0].gone)
+
+    def test_line_goes_on_in_the_next_file(self):
+        self.write("0.log", ("P", self.line(0)[:9]))
+        self.rename("0.log", "0.log.20260101-000000")
+        self.write("0.log", ("F", self.line(0)[9:]))
+        self.assertEqual(self.truth.written(), {self.CONTAINER: [(7, "stdout", 0)]})
+
+    def test_file_that_the_harness_missed_is_told(self):
+        self.write_lines("0.log", 0, 2)
+        with self.assertRaisesRegex(AssertionError, "the harness has not seen .* 1 to 1"):
+            self.truth.written()
+
+    def test_only_a_life_within_an_absence_is_excused(self):
+        self.write_lines("0.log", 0)
+        start = time.monotonic()
+        self.truth.look()
+        os.unlink(os.path.join(self.home, "0.log"))
+        self.write_lines("1.log", 0, run=8)
+        self.truth.look()
+        end = time.monotonic()
+        segment = self.truth.of_container[self.CONTAINER][0]
+        segment.born = start
+        self.assertEqual(self.truth.excused([(start, end)]), {(self.CONTAINER, (7, "stdout", 0))})
+        self.assertEqual(self.truth.excused([(start, segment.gone - 1e-9), (segment.born + 1e-9, end)]), set())
+
+    def test_arrivals_name_each_kind_of_fault(self):
+        self.write_lines("0.log", 0, 1, 2, 3)
+        self.deliver(0, 1, 2, 3)
+        self.assertEqual(self.faults(), [])
+        self.deliver(2)
+        self.assertEqual((self.faults(), self.faults(duplicates=1)), (["end: duplicated 1, allowed 0"], []))
+        self.end.seen[self.CONTAINER].remove((7, "stdout", 3))
+        self.end.order[self.CONTAINER] = [(7, "stdout", 1), (7, "stdout", 0), (7, "stdout", 2)]
+        self.deliver(4)
+        self.end.take_all([{"log": self.line(5)[:-1], "stream": "stdout", "kubernetes":
+                            {"namespace_name": "work", "pod_id": "uid-1", "container_name": "writer"}}])
+        self.assertEqual([re.match(r"end: (\D+) 1", fault)[1] for fault in self.faults(1)], ["lost", "out of order", "never written", "corrupted"])
 
 
 class RestTest(unittest.TestCase):

@@ -24,6 +24,7 @@ class Broker:
     def __init__(self, directory, **settings):
         self.dir = directory
         self.environment = {**os.environ, **{f"KAFKA_{name.upper()}": str(value) for name, value in settings.items()}}
+        self.host = os.environ.get("REAL_ADDRESS", "127.0.0.1")     # where kafka.sh listens
         self.port = free_ports()
 
     def start(self):
@@ -44,15 +45,15 @@ class Broker:
 
     @property
     def address(self):
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host}:{self.port}"
 
     @property
     def tls_address(self):
-        return f"127.0.0.1:{self.port + 1}"
+        return f"{self.host}:{self.port + 1}"
 
     @property
     def sasl_address(self):
-        return f"127.0.0.1:{self.port + 2}"
+        return f"{self.host}:{self.port + 2}"
 
     def tls_file(self, name):
         return os.path.join(self.dir, "tls", name)

@@ -86,7 +86,7 @@ def parse(body):
 
 
 class Endpoint:
-    def __init__(self, behave=None, certificate=None, keep_wire=False, reads=True):
+    def __init__(self, behave=None, certificate=None, keep_wire=False, reads=True, host="127.0.0.1"):
         self.behave = behave or (lambda request: OK)
         self.keep_wire = keep_wire      # keep the bodies as they came, in .wires: (encoding, bytes)
         self.reads = reads              # if not, bodies are taken unread: for speed
@@ -100,7 +100,7 @@ class Endpoint:
         self.gate.set()
         self.errors = []                # bodies that could not be read: a test's failure
         self.certificate = certificate
-        self.port = 0
+        self.host, self.port = host, 0
         self.start()
 
     def start(self):
@@ -117,7 +117,7 @@ class Endpoint:
 
     @property
     def url(self):
-        return f"{'https' if self.certificate else 'http'}://127.0.0.1:{self.port}/in"
+        return f"{'https' if self.certificate else 'http'}://{self.host}:{self.port}/in"
 
     def pump(self, oracle):
         """Gives the oracle what has been taken since the last call."""
@@ -182,7 +182,7 @@ class _Server(http.server.ThreadingHTTPServer):
         if endpoint.certificate:
             self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self.tls.load_cert_chain(endpoint.certificate)
-        super().__init__(("127.0.0.1", endpoint.port), _Handler)
+        super().__init__((endpoint.host, endpoint.port), _Handler)
 
     def finish_request(self, connection, address):
         self.connections.add(connection)

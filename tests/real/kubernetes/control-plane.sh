@@ -4,6 +4,7 @@
 #   control-plane.sh install                 build etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kwok (idempotent)
 #   control-plane.sh start DIR [PORT] [WHAT...]   start in DIR on PORT.. (6443); WHAT: controller-manager scheduler kwok (default: all three)
 #   control-plane.sh user DIR NAME [GROUP...]  make DIR/NAME.kubeconfig, a client certificate user
+#   control-plane.sh server DIR NAME SAN     make DIR/pki/NAME.crt and .key, for a server of these names (DNS:...,IP:...)
 #   control-plane.sh stop DIR                stop everything that DIR's pid files name
 #   control-plane.sh kill|pause|resume DIR NAME   one component: etcd, apiserver, controller-manager, scheduler, kwok
 #
@@ -145,6 +146,7 @@ install) shift; install_binaries "$@";;
 start) shift; start "$@";;
 user) dir=$(cd "$2" && pwd); port=$(cat "$dir/port"); name=$3; shift 3; subject=; for g in "$@"; do subject+="/O=$g"; done
 	sign "$name" "$subject/CN=$name"; kubeconfig "$name"; echo "$dir/$name.kubeconfig";;
+server) dir=$(cd "$2" && pwd); sign "$3" "/CN=$3" "$4";;
 stop) stop "$2";;
 kill) kill -9 "$(cat "$2/$3.pid")"; rm -f "$2/$3.pid";;
 pause) kill -STOP "$(cat "$2/$3.pid")";;
