@@ -482,15 +482,26 @@ void collector_conf_choose(const struct collector_conf *conf, struct metadata_ch
 			bind_each_text(output->ops->rows, output->options, choose_template, ret_choice);
 }
 
-bool collector_conf_same_input(const struct collector_conf *a, const struct collector_conf *b)
+/* Where the source is asked, and how long it is waited for, changes nothing in what a record says. */
+static bool same_metadata(const struct kubernetes_options *a, const struct kubernetes_options *b)
 {
-	return bind_equal(input_rows, &a->input, &b->input) && collector_conf_same_kubernetes(a, b);
+	static const char *const encoded[] = {"metadata_source", "metadata", "annotations"};
+	struct bind_row rows[sizeof encoded / sizeof encoded[0] + 1] = {{.key = NULL}};
+	size_t count = 0;
+
+	for (const struct bind_row *row = kubernetes_rows; row->key != NULL; row++)
+		for (size_t i = 0; i < sizeof encoded / sizeof encoded[0]; i++)
+			if (strcmp(row->key, encoded[i]) == 0)
+				rows[count++] = *row;
+	must(count == sizeof encoded / sizeof encoded[0]);
+	return bind_equal(rows, a, b);
 }
 
 bool collector_conf_same_output(const struct collector_conf *a, const struct output_conf *output_a, const struct collector_conf *b,
 	const struct output_conf *output_b)
 {
-	return collector_conf_same_input(a, b) && output_a->ops == output_b->ops && output_a->memory_share == output_b->memory_share &&
+	return bind_equal(input_rows, &a->input, &b->input) && same_metadata(&a->kubernetes, &b->kubernetes) && output_a->ops == output_b->ops &&
+	       output_a->memory_share == output_b->memory_share &&
 	       bind_equal(output_rows, &output_a->common, &output_b->common) &&
 	       (output_a->options == NULL || bind_equal(output_a->ops->rows, output_a->options, output_b->options));
 }

@@ -94,8 +94,6 @@ void collector_conf_make_dry(struct collector_conf *conf);
 
 /* What may not change while the program runs: NULL = fine, else the key that differs. */
 const char *collector_conf_fixed_difference(const struct collector_conf *a, const struct collector_conf *b);
-/* Do they follow the same files in the same way (rows of the follower)? */
-bool collector_conf_same_input(const struct collector_conf *a, const struct collector_conf *b);
 /* Do their records know the same of pods, from the same source? */
 bool collector_conf_same_kubernetes(const struct collector_conf *a, const struct collector_conf *b);
 /* What is wanted of metadata: by the option rows, which are borrowed, and by all templates.  Released with metadata_choice_release. */

@@ -8,7 +8,7 @@ import unittest
 
 from kit import case, mock
 from kit.endpoint import OK
-from kit.metadata import MetadataCase
+from kit.metadata import FAR, MetadataCase
 from kit.wait import until
 
 EVERYTHING = "labels, annotations, owner, image, image_id, container_id, pod_ip"
@@ -87,6 +87,32 @@ class SchemaTest(MetadataCase):
         collector.stop()
         self.judge(other, other_judge, self.node.written)
         self.assertEqual(len(self.end.taken), 20)
+
+    def test_another_kubelet_by_a_reload(self):
+        """It changes nothing in what records say: what is under way stays under way, while another output begins anew."""
+        old, new, other = self.kubelet_api(), self.kubelet_api(), self.endpoint()
+        container = self.node.container()
+        container.write(20)
+        for api in (old, new):
+            api.put(container.pod, LABELS)
+        self.end.gate.clear()
+        other.gate.clear()
+        collector = self.collector({"main": self.end, "other": other}, collector={"shutdown_timeout": "200ms"},
+                                   kubernetes={"metadata_source": "kubelet", "metadata_wait": FAR, "kubelet_url": old.url})
+        until(lambda: self.end.open_count == other.open_count == 1, "both under way")
+        sections = copy.deepcopy(self.sections)
+        sections["kubernetes"]["kubelet_url"] = new.url
+        sections["output:other"]["batch_age"] = "51ms"
+        collector.configure(sections)
+        collector.signal(signal.SIGHUP)
+        until(lambda: other.number == 2, "the other one again")
+        self.assertGreater(len(new.asked), 0)
+        self.assertEqual(self.end.number, 1)
+        self.end.gate.set()
+        other.gate.set()
+        container.write(20)
+        self.finish(self.end, self.judge_of, self.node.written, collector)
+        self.assertEqual(self.missing(collector), 0)
 
     def test_annotations_of_a_quarter_of_a_megabyte(self):
         """What has no room is left out and counted; records go on, also long ones."""

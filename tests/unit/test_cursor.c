@@ -671,12 +671,15 @@ END_TEST
 
 /* ---- metadata ----------------------------------------------------------------------------------------------------- */
 
+static unsigned prepared_count;
+
 /* A format that says of the metadata only the image. */
 static void prepare_image(const struct format_options *options, const struct source *source, struct buf *out)
 {
 	const struct metadata *metadata = source->origin->metadata;
 
 	(void)options;
+	prepared_count++;
 	buf_printf(out, ",\"kubernetes\":\"%s\"}", metadata != NULL ? metadata->image : "unknown");
 }
 
@@ -719,6 +722,7 @@ START_TEST(records_carry_the_metadata_of_their_time)
 	struct cursor *cursor;
 
 	setup_image();
+	prepared_count = 0;
 	env.missing = metric_get(metrics, &family);
 	make_tail(&tail, 0);
 	cursor = cursor_new(&env, &tail, NULL, 0);
@@ -735,6 +739,7 @@ START_TEST(records_carry_the_metadata_of_their_time)
 	ck_assert_uint_eq(count_image("unknown"), 1);
 	ck_assert_uint_eq(count_image("nginx:1"), 1);
 	ck_assert_uint_eq(count_image("nginx:2"), 2);
+	ck_assert_uint_eq(prepared_count, 3); /* for each version, not for each record */
 	ck_assert_double_eq(metric_value(env.missing), 1);
 	ship_and_answer(ANSWER_SENT);
 	know(NULL);
@@ -765,6 +770,32 @@ START_TEST(what_is_known_anew_may_lead_to_another_lane)
 	ck_assert_str_eq(cursor->route.lane->destination[0], "x");
 	ship_and_answer(ANSWER_SENT);
 	know(NULL);
+	teardown(&cursor, 1);
+	close(tail.fd);
+}
+END_TEST
+
+/* A URL and a header that come to just 16 KiB with their ends were more than a lane's key once had room for. */
+START_TEST(a_destination_is_as_long_as_its_templates)
+{
+	char url[8001], header[16384 - 2 - 8001 + 1];
+	struct tail tail;
+	struct cursor *cursor;
+
+	memset(url, 'u', sizeof url - 1);
+	memset(header, 'h', sizeof header - 1);
+	url[sizeof url - 1] = header[sizeof header - 1] = '\0';
+	setup();
+	gatherer.templates[0] = template_new(url, TEMPLATE_URL);
+	gatherer.templates[1] = template_new(header, TEMPLATE_HEADER);
+	gatherer.template_count = 2;
+	make_tail(&tail, 0);
+	line(&tail, "stdout", "F", "a");
+	cursor = cursor_new(&env, &tail, NULL, 0);
+	turns();
+	ck_assert_str_eq(cursor->route.lane->destination[0], url);
+	ck_assert_str_eq(cursor->route.lane->destination[1], header);
+	ship_and_answer(ANSWER_SENT);
 	teardown(&cursor, 1);
 	close(tail.fd);
 }
@@ -825,7 +856,7 @@ START_TEST(a_dismissed_cursor_ends_when_what_it_took_is_acknowledged_and_counts_
 }
 END_TEST
 
-UNIT_MAIN("cursor", records_carry_the_metadata_of_their_time, what_is_known_anew_may_lead_to_another_lane,
+UNIT_MAIN("cursor", records_carry_the_metadata_of_their_time, what_is_known_anew_may_lead_to_another_lane, a_destination_is_as_long_as_its_templates,
 	a_container_whose_metadata_are_on_their_way_does_not_begin, a_dismissed_cursor_ends_when_what_it_took_is_acknowledged_and_counts_no_loss,
 	a_compressed_file_is_read_on_at_its_uncompressed_offset,
 	a_damaged_file_is_read_to_the_damage_counted_once_and_does_not_stop_the_next, a_compressed_file_waits_while_too_many_are_being_read,
