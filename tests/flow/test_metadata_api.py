@@ -187,6 +187,22 @@ class ApiTest(ClusterCase):
         self.all_known(collector)
         self.finish(self.end, self.judge_of, self.node.written, collector)
 
+    def test_records_carry_labels_of_their_namespace_and_node(self):
+        self.cluster.create("nodes", {"metadata": {"name": "node-1", "labels": {"zone": "z1", "other": "x"}}})
+        self.addCleanup(self.cluster.delete, "nodes", "node-1")
+        self.cluster.create("namespaces", {"metadata": {"name": "paid", "labels": {"cost": "7"}}})
+        self.addCleanup(self.cluster.delete, "namespaces", "paid")
+        made = self.cluster.create("pods", {"metadata": {"name": "web"}, "spec": {"nodeName": "node-1", "containers": [{"name": "app", "image": "i"}]}}, "paid")
+        self.addCleanup(self.cluster.delete, "pods", "web", "paid", gracePeriodSeconds=0)
+        pod = Pod(self.node, "paid", "web", made["metadata"]["uid"])
+        pod.container().write(1)
+        collector = self.follow_api(metadata="namespace_labels, node_labels:z*")
+        until(lambda: self.end.taken, "a record")
+        record = self.end.taken[0]
+        self.assertEqual(record["kubernetes"]["node_labels"], {"zone": "z1"})
+        self.assertEqual(record["kubernetes_namespace"], {"name": "paid", "labels": {"cost": "7"}})
+        self.finish(self.end, self.judge_of, self.node.written, collector)
+
     def test_labels_of_the_namespace_are_not_waited_for_for_ever(self):
         self.cluster.rule(verb="list|watch", path="^/api/v1/namespaces", status=403)
         container = self.pod("first").container()
