@@ -10,7 +10,7 @@
 #include "common/table.h"
 
 #define STREAM_BYTES 512
-#define RUNS_BACK    16 /* of a container, to see whether it is known */
+#define RUNS_BACK    4096 /* of a container, to see whether it is known: two weeks of a crash loop */
 
 static void name_stream(char stream[STREAM_BYTES], const struct container *container, unsigned restart)
 {
