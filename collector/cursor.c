@@ -25,6 +25,7 @@
 #include "common/must.h"
 
 #define LOG_MODULE    "cursor"
+#define SIZE_STEP     (1u << 20) /* how exactly the checkpoint knows the size of a file that grows while nothing is acknowledged */
 #define CURSOR_MAGIC  MAGIC('c', 'u', 'r', 's')
 
 static struct cursor *cursor_of_reader(const struct tail_reader *reader)
@@ -179,9 +180,24 @@ static void on_committed(struct mark *mark)
 
 /* ---- what the tail asks ------------------------------------------------------------------------------------------- */
 
+/* Also while nothing is acknowledged the checkpoint has to know how long the file is: else nobody could say what is lost when it is deleted
+ * while no collector runs. */
+static void note_size(struct cursor *cursor, uint64_t step)
+{
+	uint64_t size = cursor->reader.tail->size;
+
+	if (cursor->env->checkpoint == NULL || cursor->given_up || size < cursor->mark.size + step)
+		return;
+	cursor->mark.size = size;
+	checkpoint_touch(cursor->env->checkpoint, &cursor->mark);
+}
+
 static void on_wake(struct tail_reader *reader)
 {
-	cursor_make_ready(cursor_of_reader(reader));
+	struct cursor *cursor = cursor_of_reader(reader);
+
+	note_size(cursor, SIZE_STEP);
+	cursor_make_ready(cursor);
 }
 
 static uint64_t needs_from(const struct tail_reader *reader)
@@ -749,6 +765,7 @@ void cursor_free(struct cursor *cursor)
 		unpark(cursor);
 	want_attention(cursor, false);
 	account_unread(&cursor->ledger.account);
+	note_size(cursor, 1);
 	if (cursor->env->checkpoint != NULL)
 		checkpoint_detach(cursor->env->checkpoint, &cursor->mark);
 	if (cursor->reader.tail != NULL)
