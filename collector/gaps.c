@@ -23,7 +23,7 @@ struct search {
 	const struct metadata_feed *feed;
 	const char *output;
 	struct pipeline *found;
-	char *last_path; /* owned; a file's outputs are told one after another */
+	const void *last_segment; /* a file's outputs are told one after another */
 };
 
 static void compare_name(void *visitor, struct pipeline *pipeline)
@@ -69,16 +69,13 @@ static bool on_wanted(void *arg, const char *output, const char *path)
 static void on_missing(void *arg, const struct missing *missing)
 {
 	struct search *search = arg;
-	bool is_new = search->last_path == NULL || strcmp(search->last_path, missing->path) != 0;
+	bool is_new = missing->segment != search->last_segment;
 
+	search->last_segment = missing->segment;
 	pipeline_miss(find_pipeline(search, missing->output), missing->bytes, is_new);
 	log_warn("file was deleted before all of it was delivered",
 	    "output=%s path=%s offset=%" PRIu64 " lost_bytes_at_least=%" PRIu64, missing->output,
 	    log_quote(missing->path), missing->offset, missing->bytes);
-	if (!is_new)
-		return;
-	free(search->last_path);
-	search->last_path = xstrdup(missing->path);
 }
 
 void gaps_count(struct checkpoint *checkpoint, const struct roster *roster, const struct metadata_feed *feed)
@@ -86,5 +83,4 @@ void gaps_count(struct checkpoint *checkpoint, const struct roster *roster, cons
 	struct search search = {.roster = roster, .feed = feed};
 
 	checkpoint_missing(checkpoint, on_wanted, on_missing, &search);
-	free(search.last_path);
 }

@@ -52,6 +52,7 @@ struct stored_mark {
 
 /* What an output had not acknowledged of a file that is gone. */
 struct missing {
+	const struct segment *segment; /* to tell files apart: two may have had one path */
 	const char *output, *path;
 	uint64_t offset;
 	uint64_t bytes; /* at least */

@@ -277,10 +277,12 @@ void rows_free(struct rows *rows)
 static bool read_segment(void *arg, const struct db_segment *row)
 {
 	struct rows *rows = arg;
+	struct segment *segment;
 
 	if (row->id < rows->next_id || row->id == INT64_MAX)
 		return false;
-	make_segment(rows, row->id, &row->key, row->seen_at_ns)->is_stored = true;
+	segment = make_segment(rows, row->id, &row->key, row->seen_at_ns);
+	segment->is_stored = segment->is_old = true;
 	return true;
 }
 

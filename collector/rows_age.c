@@ -7,6 +7,7 @@
 #include "config.h"
 #include "collector/rows.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "collector/podpath.h"
@@ -131,6 +132,53 @@ static bool has_others(const struct stream *stream)
 	return false;
 }
 
+/* What is known of the container's runs after this one.  A stream is "<uid>/<container>/<run>". */
+struct later_runs {
+	bool are_here;   /* there is a file of one */
+	bool were_known; /* before the start */
+};
+
+static unsigned long run_of(const char *stream, size_t *ret_container_len)
+{
+	const char *slash = strrchr(stream, '/');
+
+	*ret_container_len = slash != NULL ? (size_t)(slash - stream) : 0;
+	return slash != NULL ? strtoul(slash + 1, NULL, 10) : 0;
+}
+
+static struct later_runs find_later_runs(const struct rows *rows, const struct stream *stream)
+{
+	struct later_runs found = {.are_here = false};
+	size_t len, other_len;
+	unsigned long run = run_of(stream->name, &len);
+	const struct stream *other;
+	const struct segment *segment;
+
+	for (other = rows->streams; other != NULL; other = other->hh.next) {
+		if (strncmp(other->name, stream->name, len) != 0 || run_of(other->name, &other_len) <= run ||
+		    other_len != len)
+			continue;
+		DL_FOREACH (other->segments, segment) {
+			found.are_here = found.are_here || segment->is_claimed;
+			found.were_known = found.were_known || segment->is_old;
+		}
+	}
+	return found;
+}
+
+/* Has the container gone on without this file, so that it never comes back? */
+static bool has_gone_by(const struct rows *rows, const struct segment *segment, bool *ret_has_lost_its_end)
+{
+	bool has_others_of_its_run = has_others(segment->stream);
+	struct later_runs later = {.are_here = false};
+
+	if (!has_others_of_its_run)
+		later = find_later_runs(rows, segment->stream);
+	*ret_has_lost_its_end =
+	    was_live(segment) && (has_others_of_its_run || (later.are_here && !later.were_known));
+	return has_others_of_its_run || later.are_here;
+}
+
 struct search {
 	bool (*is_wanted)(void *arg, const char *output, const char *path);
 	void (*visit)(void *arg, const struct missing *missing);
@@ -140,7 +188,8 @@ struct search {
 static void tell_missing(
     struct rows *rows, struct mark_row *row, bool has_lost_its_end, const struct search *search)
 {
-	struct missing missing = {.output = row->output->name,
+	struct missing missing = {.segment = row->segment,
+	    .output = row->output->name,
 	    .path = row->segment->key.path,
 	    .offset = row->value.offset,
 	    .bytes = row->value.size > row->value.offset ? row->value.size - row->value.offset : 0};
@@ -177,12 +226,12 @@ void rows_missing(struct rows *rows, bool (*is_wanted)(void *arg, const char *ou
 	struct segment *segment, *next;
 
 	HASH_ITER (hh, rows->segments, segment, next) {
-		bool has_gone_by;
+		bool has_lost_its_end, is_over;
 
 		if (segment->is_claimed)
 			continue;
-		has_gone_by = has_others(segment->stream);
-		if (look_for_marks(rows, segment, has_gone_by && was_live(segment), &search) && has_gone_by)
+		is_over = has_gone_by(rows, segment, &has_lost_its_end);
+		if (look_for_marks(rows, segment, has_lost_its_end, &search) && is_over)
 			rows_lose_segment(rows, segment);
 	}
 }

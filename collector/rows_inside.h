@@ -41,6 +41,7 @@ struct segment {
 	int64_t seen_at_ns;
 	bool is_claimed; /* a file has it */
 	bool is_stored;  /* there is or will be a row on disk */
+	bool is_old;     /* it was there at the start */
 	bool is_gone, is_dirty;
 	struct mark_row *rows;
 	struct segment *prev, *next; /* in the stream, newest first; or among those that go */

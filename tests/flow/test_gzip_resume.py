@@ -3,6 +3,7 @@
 
 import gzip
 import os
+import signal
 import unittest
 
 from kit import case
@@ -204,6 +205,110 @@ class GzipResumeTest(case.FlowCase):
         self.settled(self.under_test)
         self.assertEqual(self.lost(), (0, 0))
 
+    def leave_two_files_unread(self, lines):
+        """A rotated and the live one, with the output away: how many of their bytes nobody has acknowledged."""
+        self.watch()
+        self.container.write(500)
+        self.read_so_far()
+        self.end.behave = lambda request: Answer(503)
+        self.container.write(lines, size=300)
+        self.seen(self.under_test, self.container)
+        self.container.rotate()
+        self.container.write(lines, size=300)
+        self.seen(self.under_test, self.container)
+        rows = self.under_test.streams()
+        self.assertEqual(len(rows), 2)
+        return sum(row["size"] - row["committed"] for row in rows)
+
+    def kubelet_deletes_them(self):
+        self.end.behave = lambda request: OK
+        self.away(6)
+        self.under_test.start()
+        last = self.container.sequence - 1
+        until(lambda: self.end.pump(self.witness) or last in self.witness.copies[self.container.key], "the live file's last line")
+        self.settled(self.under_test)
+
+    def test_two_files_deleted_after_a_stop_are_counted_to_the_byte(self):
+        unread = self.leave_two_files_unread(1000)
+        self.sections["collector"]["shutdown_timeout"] = "200ms"
+        self.under_test.configure(self.sections)
+        self.under_test.signal(signal.SIGHUP)
+        until(lambda: self.under_test.status()["reloads"] == 1, "reloaded")
+        self.under_test.signal(signal.SIGTERM)
+        self.under_test.wait()
+        self.kubelet_deletes_them()
+        self.assertEqual(self.lost(), (2, unread))
+        self.under_test.stop()
+
+    def test_two_files_deleted_after_a_kill_are_counted_to_a_mebibyte(self):
+        unread = self.leave_two_files_unread(9000)
+        self.assertGreater(unread, 5 << 20)
+        committed = self.under_test.metric("drave_checkpoint_commits_total", kind="full")
+        until(lambda: self.under_test.metric("drave_checkpoint_commits_total", kind="full") > committed, "a commit")
+        self.under_test.kill()
+        self.kubelet_deletes_them()
+        segments, lost = self.lost()
+        self.assertEqual(segments, 2)
+        self.assertTrue(unread - (2 << 20) <= lost <= unread, f"{lost} of {unread}")
+        self.under_test.stop()
+
+    def test_run_whose_file_was_deleted_after_the_next_one_is_a_gap(self):
+        """Who was the last one that we knew lost its end, and nobody knows how much that is."""
+        self.watch()
+        self.container.write(100)
+        self.read_so_far()
+        self.settled(self.under_test)
+        self.under_test.stop()
+        first = self.container.path
+        self.container.write(50)
+        for _ in range(2):
+            self.container.restart()
+            self.container.write(10)
+        os.remove(first)
+        expected = {self.container.key: 120}
+        self.under_test.start()
+        self.arrived(self.end, self.witness, expected)
+        self.assertEqual(self.lost(), (1, 0))
+        self.settled(self.under_test)
+        self.under_test.stop()
+        self.under_test.start()
+        self.settled(self.under_test)
+        self.assertEqual(self.lost(), (0, 0))
+        self.under_test.stop()
+
+    def test_run_that_was_over_is_no_gap_when_it_is_deleted(self):
+        self.watch()
+        first = self.container.path
+        for _ in range(2):
+            self.container.write(100)
+            self.read_so_far()
+            self.container.restart()
+        self.container.write(10)
+        self.read_so_far()
+        self.settled(self.under_test)
+        self.under_test.stop()
+        self.container.restart()
+        self.container.write(10)
+        os.remove(first)
+        self.under_test.start()
+        self.read_so_far()
+        self.assertEqual(self.lost(), (0, 0))
+        self.end_well()
+
+    def test_many_runs_later(self):
+        """A compressed file is read on a node that knows the container, however often it has begun anew."""
+        self.watch()
+        self.container.write(10)
+        self.read_so_far()
+        self.under_test.stop()
+        for _ in range(40):
+            self.container.restart()
+            self.container.write(1)
+        self.away(3, 20)
+        self.assertEqual(len(self.packed()), 2)
+        self.under_test.start()
+        self.end_well()
+
     def test_what_was_delivered_is_no_loss_when_it_is_deleted(self):
         self.watch()
         self.container.write(100)
@@ -235,6 +340,19 @@ class GzipResumeTest(case.FlowCase):
         last = self.container.sequence - 1
         until(lambda: self.end.pump(self.witness) or last in self.witness.copies[self.container.key], "the live file's last line")
         self.assertEqual(self.under_test.metric("drave_audit_imbalance_bytes"), 0)
+
+    def test_file_that_lacks_its_end_is_read_as_far_as_it_goes(self):
+        """Of what follows the last byte of its content: nothing of it is lost, but that there is no more nobody can know."""
+        self.watch()
+        self.kill_with_unread_bytes()
+        self.away(2)
+        path = self.packed()[0]
+        os.truncate(path, os.path.getsize(path) - 8)
+        self.under_test.start()
+        until(lambda: self.under_test.metric("drave_input_lost_segments_total", reason="damaged") == 1, "counted")
+        self.read_so_far()
+        self.assertEqual(self.under_test.metric("drave_input_lost_bytes_total"), 0)
+        self.end_well(IN_FLIGHT)
 
     def test_half_written_and_strange_files_are_left_alone(self):
         self.watch()

@@ -2,6 +2,7 @@
 """Rotation in all its forms, while the collector reads and while it is away."""
 
 import os
+import sqlite3
 import unittest
 
 from kit import case
@@ -200,6 +201,45 @@ class RotationTest(case.FlowCase):
             container.write(length)
             self.under_test.start()
         self.end_well()
+
+    def test_copied_and_truncated_while_away(self):
+        """The copy has what was unread, under another inode; the file itself begins anew."""
+        container = self.node.container()
+        container.write(100)
+        self.watch()
+        self.read_so_far()
+        self.settled(self.under_test)
+        self.under_test.stop()
+        container.write(50)
+        container.copytruncate()
+        container.write(200)
+        self.under_test.start()
+        self.end_well()
+
+    def test_another_file_with_the_very_inode_is_not_taken_for_the_one_before(self):
+        container = self.node.container()
+        self.watch()
+        for length in (300, 30):
+            container.write(100)
+            self.read_so_far()
+            self.settled(self.under_test)
+            self.under_test.stop()
+            container.end()
+            os.remove(container.path)
+            container.open()
+            container.write(length)
+            self.take_for_the_same(container)
+            self.under_test.start()
+        self.end_well()
+
+    def take_for_the_same(self, container):
+        """The checkpoint's row gets the identity of what stands there now, as if the file system had used the inode again."""
+        stat = os.stat(container.path)
+        database = sqlite3.connect(os.path.join(self.under_test.state_dir, "checkpoint.db"))
+        with database:
+            changed = database.execute("UPDATE segment SET dev = ?, ino = ?", (stat.st_dev, stat.st_ino)).rowcount
+        database.close()
+        self.assertEqual(changed, 1)
 
     def test_rotated_while_away_is_finished_first(self):
         container = self.node.container()

@@ -481,6 +481,25 @@ START_TEST(files_that_went_by_are_told_once_and_forgotten)
 }
 END_TEST
 
+START_TEST(the_last_known_run_has_lost_its_end_when_later_ones_are_here)
+{
+	struct rows *rows = rows_with_main();
+
+	read_file(rows, 1, "u/c/8", "p/c/8.log", 100); /* was over: the next one had begun */
+	read_file(rows, 2, "u/c/9", "p/c/9.log", 100);
+	read_file(rows, 3, "u/d/0", "p/d/0.log", 100); /* another container, and */
+	read_file(rows, 4, "u/c2/0", "p/c2/0.log", 100);
+	(void)add(rows, "u/c/11");
+	(void)add(rows, "u/d1/1");
+	ck_assert_str_eq(missing_in(rows), "main:p/c/9.log+0 ");
+	ck_assert_str_eq(missing_in(rows), "");
+	ck_assert_int_eq(rows_of_stream(rows, "u/c/8"), STREAM_UNKNOWN);
+	ck_assert_int_eq(rows_of_stream(rows, "u/c/9"), STREAM_UNKNOWN);
+	ck_assert_int_eq(rows_of_stream(rows, "u/d/0"), STREAM_MISSED);
+	rows_free(rows);
+}
+END_TEST
+
 START_TEST(files_of_a_stream_that_is_gone_as_a_whole_are_told_once_and_stay_known)
 {
 	struct rows *rows = rows_with_main();
@@ -844,6 +863,7 @@ UNIT_MAIN("rows", moved_mark_is_taken_once_with_its_segment, untouched_segment_i
     released_segment_is_found_again_if_there_is_anything_to_remember,
     files_that_went_by_are_told_once_and_forgotten,
     files_of_a_stream_that_is_gone_as_a_whole_are_told_once_and_stay_known,
+    the_last_known_run_has_lost_its_end_when_later_ones_are_here,
     what_no_configured_output_wants_is_not_missing, stream_is_missed_while_a_stored_segment_has_no_file,
     new_segment_gets_a_number_that_no_row_has, rows_that_cannot_be_are_refused,
     changed_key_of_a_stored_segment_is_written_and_an_equal_one_is_not,
