@@ -1,4 +1,6 @@
-"""A little authority: certificates that are good, expired, for another name, or signed by nobody that counts."""
+"""A little authority: certificates that are good, expired, for another name, or signed by nobody that counts.
+
+They have all the extensions that RFC 5280 wants, since Python 3.13 verifies strictly."""
 
 import os
 import subprocess
@@ -13,11 +15,13 @@ class Authority:
         self.dir = directory
         os.makedirs(directory, exist_ok=True)
         self.ca = self._path("ca.crt")
-        self._openssl("req", "-x509", *KEY, "-keyout", "ca.key", "-out", "ca.crt", "-days", "30", "-subj", "/CN=test authority")
+        self._openssl("req", "-x509", *KEY, "-keyout", "ca.key", "-out", "ca.crt", "-days", "30", "-subj", "/CN=test authority",
+                      "-addext", "keyUsage=critical,keyCertSign,cRLSign")
         open(self._path("index.txt"), "w").close()
         with open(self._path("ca.cnf"), "w") as config:
             config.write("[ca]\ndefault_ca=this\n[this]\ndatabase=index.txt\nrand_serial=yes\ndefault_md=sha256\npolicy=any\n"
-                         "new_certs_dir=.\nunique_subject=no\ncopy_extensions=copy\n[any]\ncommonName=supplied\n")
+                         "new_certs_dir=.\nunique_subject=no\ncopy_extensions=copy\nx509_extensions=identifiers\n[any]\ncommonName=supplied\n"
+                         "[identifiers]\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n")
 
     def good(self, name="good", names="IP:127.0.0.1,DNS:localhost"):
         return self._sign(name, names, "20200101000000Z", "20991231000000Z")
