@@ -295,9 +295,11 @@ static int read_user(
 			: ret;
 }
 
-static int assemble(struct kube_config *config, const struct sources *sources, struct err *err)
+/* context_name NULL: the current one. */
+static int assemble(
+    struct kube_config *config, const struct sources *sources, const char *context_name, struct err *err)
 {
-	const char *context_name = NULL, *cluster_name, *user_name, *first = sources->items[0].name;
+	const char *cluster_name, *user_name, *first = sources->items[0].name;
 	const struct source *source;
 	const cJSON *context, *cluster, *user = NULL;
 	int ret;
@@ -362,7 +364,7 @@ int kube_config_parse(struct kube_config *ret_config, const char *name, const ch
 	*ret_config = (struct kube_config){.insecure = false};
 	ret = add_text(&sources, name, text, len, directory, err);
 	if (ret == 0)
-		ret = assemble(ret_config, &sources, err);
+		ret = assemble(ret_config, &sources, NULL, err);
 	release_sources(&sources);
 	return ret;
 }
@@ -429,8 +431,8 @@ static int load_account(struct kube_config *config, char *(*environment)(const c
 	return ret;
 }
 
-int kube_config_load(
-    struct kube_config *ret_config, const char *path, char *(*environment)(const char *name), struct err *err)
+int kube_config_load_context(struct kube_config *ret_config, const char *path, const char *context_name,
+    char *(*environment)(const char *name), struct err *err)
 {
 	const char *host = environment("KUBERNETES_SERVICE_HOST"), *list = environment("KUBECONFIG"),
 		   *home = environment("HOME");
@@ -439,7 +441,7 @@ int kube_config_load(
 	int ret;
 
 	*ret_config = (struct kube_config){.insecure = false};
-	if ((path == NULL || path[0] == '\0') && host != NULL && host[0] != '\0')
+	if ((path == NULL || path[0] == '\0') && context_name == NULL && host != NULL && host[0] != '\0')
 		return load_account(ret_config, environment, err);
 	if (path != NULL && path[0] != '\0') {
 		ret = add_file(&sources, path, err);
@@ -450,10 +452,16 @@ int kube_config_load(
 		ret = add_file(&sources, own, err);
 	}
 	if (ret == 0)
-		ret = assemble(ret_config, &sources, err);
+		ret = assemble(ret_config, &sources, context_name, err);
 	free(own);
 	release_sources(&sources);
 	return ret;
+}
+
+int kube_config_load(
+    struct kube_config *ret_config, const char *path, char *(*environment)(const char *name), struct err *err)
+{
+	return kube_config_load_context(ret_config, path, NULL, environment, err);
 }
 
 void kube_config_release(struct kube_config *config)

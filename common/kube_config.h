@@ -29,6 +29,9 @@ struct kube_config {
 /* path: the configuration's kubeconfig, or NULL or "": then the service account if KUBERNETES_SERVICE_HOST is set, else $KUBECONFIG, else
  * ~/.kube/config.  `environment` is getenv or a test's.  *ret_config is released with kube_config_release, also after an error. */
 int kube_config_load(struct kube_config *ret_config, const char *path, char *(*environment)(const char *name), struct err *err);
+/* The same with another context than the current one of the kubeconfig, which is looked for in a pod too; NULL = the current one. */
+int kube_config_load_context(struct kube_config *ret_config, const char *path, const char *context_name, char *(*environment)(const char *name),
+    struct err *err);
 /* From texts, for tests and the fuzz target: files named in it are relative to `directory`. */
 int kube_config_parse(struct kube_config *ret_config, const char *name, const char *text, size_t len, const char *directory, struct err *err);
 void kube_config_release(struct kube_config *config);

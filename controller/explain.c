@@ -477,7 +477,7 @@ int explain_run(const struct controller_conf *conf, const char *node_name, const
 
 	for (size_t i = 0; code == EX_OK && files[i] != NULL; i++)
 		code = read_one(&scene, files[i], &err);
-	if (files[0] == NULL && session_open(&session, conf->kubeconfig, &err) != 0)
+	if (files[0] == NULL && session_open(&session, conf->kubeconfig, NULL, &err) != 0)
 		code = EX_UNAVAILABLE;
 	if (session != NULL) {
 		if (scene.served == NULL)

@@ -48,6 +48,7 @@ static const char usage_text[] =
     "\n"
     "  -n, --namespace NAME    the set's namespace; default: of the kubeconfig's context\n"
     "      --kubeconfig FILE   how to reach the API server\n"
+    "      --context NAME      a context of the kubeconfig other than its current one\n"
     "  -w, --watch[=false]     status: wait for the end (default), or say how it stands\n"
     "      --timeout DURATION  status: give up after so long (30s, 5m)\n"
     "      --revision NUMBER   history: print the template of this revision\n"
@@ -55,11 +56,12 @@ static const char usage_text[] =
     "                          undo: go back to this one; default: the one before\n"
     "  -h, --help              this text\n";
 
-enum { OPT_KUBECONFIG = 256, OPT_TIMEOUT, OPT_REVISION, OPT_TO_REVISION };
+enum { OPT_KUBECONFIG = 256, OPT_CONTEXT, OPT_TIMEOUT, OPT_REVISION, OPT_TO_REVISION };
 
 static const struct option long_options[] = {
     {"namespace", required_argument, NULL, 'n'},
     {"kubeconfig", required_argument, NULL, OPT_KUBECONFIG},
+    {"context", required_argument, NULL, OPT_CONTEXT},
     {"watch", optional_argument, NULL, 'w'},
     {"timeout", required_argument, NULL, OPT_TIMEOUT},
     {"revision", required_argument, NULL, OPT_REVISION},
@@ -69,7 +71,7 @@ static const struct option long_options[] = {
 };
 
 struct rollout {
-	const char *action, *name, *namespace_name, *kubeconfig;
+	const char *action, *name, *namespace_name, *kubeconfig, *context_name;
 	bool watches;
 	uint64_t timeout_ms; /* 0 = none */
 	int64_t number;      /* 0 = not given */
@@ -521,6 +523,7 @@ static int take_option(struct rollout *rollout, int option)
 	switch (option) {
 	case 'n': rollout->namespace_name = optarg; return -1;
 	case OPT_KUBECONFIG: rollout->kubeconfig = optarg; return -1;
+	case OPT_CONTEXT: rollout->context_name = optarg; return -1;
 	case 'w': rollout->watches = optarg == NULL || strcmp(optarg, "false") != 0; return -1;
 	case OPT_TIMEOUT:
 		if (units_parse_duration(optarg, &rollout->timeout_ms, &complaint))
@@ -579,7 +582,7 @@ int rollout_command_run(const struct controller_conf *conf, int argc, char **arg
 	if (code == -1 && run == NULL)
 		code = complain(EX_USAGE, "rollout has no verb '%s', but status, history, undo and restart",
 		    rollout.action);
-	if (code == -1 && session_open(&rollout.session, rollout.kubeconfig, &err) != 0)
+	if (code == -1 && session_open(&rollout.session, rollout.kubeconfig, rollout.context_name, &err) != 0)
 		code = complain(EX_UNAVAILABLE, "%s", err.text);
 	if (code == -1) {
 		if (rollout.namespace_name == NULL)

@@ -35,7 +35,8 @@ struct session {
 	int list_status;
 };
 
-int session_open(struct session **ret_session, const char *kubeconfig, struct err *err)
+int session_open(
+    struct session **ret_session, const char *kubeconfig, const char *context_name, struct err *err)
 {
 	struct session *session = x_new(session);
 	int status;
@@ -43,7 +44,7 @@ int session_open(struct session **ret_session, const char *kubeconfig, struct er
 	(void)signal(SIGPIPE, SIG_IGN);
 	must(uv_loop_init(&session->loop) == 0);
 	must(uv_timer_init(&session->loop, &session->timer) == 0);
-	status = kube_config_load(&session->config, kubeconfig, getenv, err);
+	status = kube_config_load_context(&session->config, kubeconfig, context_name, getenv, err);
 	if (status == 0)
 		status = http_new(&session->http, &session->loop, "drave-controller/" PACKAGE_VERSION, err);
 	if (status == 0)

@@ -14,8 +14,9 @@
 struct cJSON;
 struct session;
 
-/* kubeconfig: as of kube_config_load.  -errno with a sentence. */
-int session_open(struct session **ret_session, const char *kubeconfig, struct err *err);
+/* kubeconfig and context: as of kube_config_load_context.  -errno with a sentence. */
+int session_open(
+    struct session **ret_session, const char *kubeconfig, const char *context_name, struct err *err);
 /* NULL is fine. */
 void session_close(struct session *session);
 /* Of the kubeconfig's context or the service account. */

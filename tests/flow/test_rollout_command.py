@@ -115,6 +115,18 @@ class RolloutCommandTest(cluster.ClusterCase):
         self.cluster.create("controllerrevisions", {**revision, "revision": 9}, self.ns)
         self.assertEqual(self.numbers(), [1])
 
+    def test_history_says_why_a_revision_came(self):
+        """By the annotation, as it was when the revision was made; what is said later about the same template does not count."""
+        self.controller()
+        self.write_image("one")
+        for image, cause in (("two", "image two, for speed"), ("three", "kubectl set image")):
+            self.cluster.patch("collectorsets", "agent", {"metadata": {"annotations": {"kubernetes.io/change-cause": cause}}, "spec": {
+                "template": {"spec": {"containers": [{"name": "c", "image": image}]}}}}, self.ns)
+            self.rollout("status", "agent", "--timeout", "60s")
+        self.cluster.kubectl("-n", self.ns, "annotate", "collectorset", "agent", "kubernetes.io/change-cause=too late", "--overwrite")
+        causes = [re.split(r" {2,}", line)[-1] for line in self.rollout("history", "agent").splitlines()[2:]]
+        self.assertEqual(causes, ["<none>", "image two, for speed", "kubectl set image"])
+
     # ---- undo ----------------------------------------------------------------------------------------
 
     def test_undo_goes_back_to_the_one_before_whole(self):
@@ -210,6 +222,21 @@ class RolloutCommandTest(cluster.ClusterCase):
         process = self.spawn("history", "agent", "--kubeconfig", path)
         _, err = process.communicate(timeout=60)
         self.assertEqual(process.returncode, 0, err)
+
+    def test_another_context_is_taken_if_one_asks_for_it(self):
+        with open(self.cluster.admin, encoding="utf-8") as file:
+            document = json.load(file)
+        document["contexts"].append({"name": "mine", "context": {**document["contexts"][0]["context"], "namespace": self.ns}})
+        document["contexts"].append({"name": "nobody", "context": {**document["contexts"][0]["context"], "user": "none"}})
+        path = os.path.join(self.dir, "kubeconfig")
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(document, file)
+        for words, status, told in ((("--context", "mine"), 0, "agent"), (("--context=mine", "-n", "default"), 66, "in namespace 'default'"),
+                                    (("--context", "none"), 69, "there is no context 'none'"), (("--context", "nobody"), 69, "there is no user 'none'")):
+            process = self.spawn("history", "agent", "--kubeconfig", path, *words)
+            out, err = process.communicate(timeout=60)
+            self.assertEqual(process.returncode, status, f"{words}: {out}{err}")
+            self.assertIn(told, out + err)
 
 
 if __name__ == "__main__":

@@ -220,7 +220,36 @@ START_TEST(w2_43_a_named_file_wins_over_the_pod_and_the_pod_over_the_environment
 }
 END_TEST
 
-UNIT_MAIN("kube_config", w2_43_a_kubeconfig_says_where_who_and_which_namespace,
+START_TEST(a_named_context_wins_over_the_current_one_and_over_the_pod)
+{
+	struct kube_config config;
+	struct scratch scratch;
+	struct err err;
+
+	scratch_init(&scratch);
+	scratch_append(&scratch, "config",
+	    CLUSTER "users: [{name: u, user: {token: t}}, {name: v, user: {token: v}}]\n"
+		    "contexts: [{name: x, context: {cluster: c, user: u}}, {name: y, context: {cluster: c, "
+		    "user: v, namespace: n}}]\n"
+		    "current-context: x\n");
+	environment_is("10.0.0.1", "443", scratch_path(&scratch, "config"), NULL);
+	ck_assert_msg(kube_config_load_context(&config, NULL, "y", environment, &err) == 0, "%s", err.text);
+	ck_assert_str_eq(config.token, "v");
+	ck_assert_str_eq(config.namespace_name, "n");
+	kube_config_release(&config);
+	ck_assert_int_eq(kube_config_load_context(&config, NULL, "z", environment, &err), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(err.text, "there is no context 'z'"));
+	kube_config_release(&config);
+	ck_assert_int_eq(
+	    kube_config_load_context(&config, scratch_path(&scratch, "config"), NULL, environment, &err), 0);
+	ck_assert_str_eq(config.token, "t");
+	kube_config_release(&config);
+	scratch_release(&scratch);
+}
+END_TEST
+
+UNIT_MAIN("kube_config", a_named_context_wins_over_the_current_one_and_over_the_pod,
+    w2_43_a_kubeconfig_says_where_who_and_which_namespace,
     w2_43_json_is_a_kubeconfig_too_and_data_wins_over_files,
     w2_43_what_is_not_understood_is_refused_with_a_sentence, a_kubeconfig_of_many_aliases_is_refused_in_time,
     w2_43_of_several_files_the_first_to_name_a_thing_wins,
