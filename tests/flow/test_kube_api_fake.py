@@ -171,6 +171,22 @@ class ReadingTest(ApiCase):
         versions = [int(item["metadata"]["resourceVersion"]) for _, item in events]
         self.assertEqual(versions, sorted(set(versions)))
 
+    def test_a_watch_of_one_name_tells_its_end_however_late_it_comes(self):
+        """As kubectl delete waits: a list of the name, then a watch from there, which may begin when the pod is gone and another has its name."""
+        query = {"fieldSelector": "metadata.name=a"}
+        for _ in range(20):
+            uid = self.make("pods", pod("a"))["metadata"]["uid"]
+            listed = self.api.must("GET", path_of("pods", self.ns) + "?fieldSelector=metadata.name%3Da")
+            self.assertEqual([item["metadata"]["uid"] for item in listed["items"]], [uid])
+            self.api.delete("pods", "a", self.ns)
+            self.make("pods", pod("b"))
+            self.make("pods", pod("a"))
+            with self.api.watch("pods", self.ns, resourceVersion=listed["metadata"]["resourceVersion"], **query) as watch:
+                self.assertEqual(watch.until("DELETED")["metadata"]["uid"], uid)
+                self.assertEqual(watch.until("ADDED", "a")["kind"], "Pod")
+            for name in ("a", "b"):
+                self.api.delete("pods", name, self.ns)
+
     def test_a_watch_without_version_begins_with_what_there_is(self):
         self.make("configmaps", config_map("a", {"w": "1"}))
         with self.api.watch("configmaps", self.ns, labelSelector="w=1") as watch:

@@ -162,10 +162,10 @@ class FromDaemonSetTest(MovingCase):
         until(lambda: self.owners() == {("CollectorSet", SET)}, lambda: f"adopted: {self.agents()}")
         until(lambda: self.cluster.get("collectorsets", SET, self.ns).get("status", {}).get("numberAvailable") == 3, "counted")
         self.assertEqual(self.uids(), self.before)
-        gone = self.agents()[0]["metadata"]
-        self.cluster.kubectl("-n", NS, "delete", "pod", gone["name"])
+        gone = self.agents()[0]
+        self.delete_pod(gone)
         self.ready()
-        self.assertEqual(self.before - self.uids(), {gone["uid"]})
+        self.assertEqual(self.before - self.uids(), {gone["metadata"]["uid"]})
 
     def test_a_drained_node_gets_its_pod_back(self):
         self.shell("manifest")
