@@ -124,12 +124,22 @@ static void finish(struct errand *errand, enum errand_end end)
 	errand->base->on_end(errand->base->arg, errand);
 }
 
+/* Admission policies answer 422, and webhooks what they like.  What they object to may be in order a moment
+ * later without any change of the set: a policy's parameters lag behind, or someone mends it. */
+static bool is_denied(const struct kube_answer *answer)
+{
+	return strstr(answer->message, " denied request: ") != NULL ||
+	       strstr(answer->message, " denied the request") != NULL;
+}
+
 static void fail(struct errand *errand, const struct kube_answer *answer)
 {
+	bool is_invalid = answer->result == KUBE_INVALID && !is_denied(answer);
+
 	(void)snprintf(errand->message, sizeof errand->message, "%s", answer->message);
-	finish(errand, answer->result == KUBE_INVALID     ? ERRAND_REFUSED
-		       : answer->result == KUBE_FORBIDDEN ? ERRAND_FORBIDDEN
-							  : ERRAND_FAILED);
+	finish(errand, is_invalid                                                           ? ERRAND_REFUSED
+		       : answer->result == KUBE_FORBIDDEN || answer->result == KUBE_INVALID ? ERRAND_FORBIDDEN
+											    : ERRAND_FAILED);
 }
 
 /* ---- sending -------------------------------------------------------------------------------- */

@@ -27,7 +27,7 @@ enum errand_end {
 	ERRAND_COLLISION, /* a revision's name is held by other content (H-6) */
 	ERRAND_UNKNOWN,   /* it may have been done */
 	ERRAND_REFUSED,   /* 400, 422: the same again cannot help */
-	ERRAND_FORBIDDEN, /* 403: quota, admission, rights */
+	ERRAND_FORBIDDEN, /* 403: quota, rights; admission policies and webhooks, whatever their code */
 	ERRAND_FAILED,    /* all else */
 };
 

@@ -28,6 +28,7 @@ static struct world {
 	/* what the server does */
 	unsigned creates_allowed; /* then 403; */
 	bool is_invalid, is_namespace_going;
+	const char *denial;      /* of an admission policy, by 422; NULL = none */
 	unsigned silent_creates; /* so many are done, but not answered well */
 	unsigned lost_creates;   /* so many are answered with 500 and not done */
 	bool hides_pods;         /* the store does not see new ones */
@@ -132,8 +133,10 @@ static int create_pod(const char *text, struct buf *body)
 		return say(body, 409, "AlreadyExists", "exists");
 	}
 	if (world.creates_allowed == 0 || world.is_invalid || world.is_namespace_going ||
-	    world.lost_creates > 0) {
+	    world.lost_creates > 0 || world.denial != NULL) {
 		cJSON_Delete(pod);
+		if (world.denial != NULL)
+			return say(body, 422, "Invalid", world.denial);
 		if (world.lost_creates > 0)
 			return world.lost_creates--, say(body, 500, "InternalError", "lost");
 		return world.is_invalid ? say(body, 422, "Invalid", "no such field")
@@ -660,6 +663,22 @@ START_TEST(what_the_server_calls_invalid_is_not_tried_again)
 }
 END_TEST
 
+START_TEST(what_a_policy_denies_is_tried_again)
+{
+	open_world();
+	world.denial = "ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no params found";
+	add_nodes(3);
+	add_set();
+	reconcile_enable(world.reconcile, true);
+	wait_count(&world.posts, 2);
+	ck_assert_int_eq(cJSON_GetArraySize(world.pods), 0);
+	world.denial = NULL;
+	settle();
+	ck_assert_int_eq(cJSON_GetArraySize(world.pods), 3);
+	close_world();
+}
+END_TEST
+
 START_TEST(a_namespace_that_goes_is_left_in_peace)
 {
 	open_world();
@@ -1063,8 +1082,8 @@ UNIT_MAIN("reconcile", TestSimpleDaemonSetLaunchesPods, nothing_is_done_before_i
     a_settled_set_is_not_written_to, more_than_a_burst_is_placed_burst_by_burst,
     a_node_that_joins_gets_its_pod_and_one_that_is_tainted_loses_it, TestSimpleDaemonSetPodCreateErrors,
     TestDaemonSetPodCreateExpectationsError, deletes_follow_also_where_creates_failed,
-    what_the_server_calls_invalid_is_not_tried_again, a_namespace_that_goes_is_left_in_peace,
-    a_write_that_was_done_without_an_answer_is_not_done_again,
+    what_the_server_calls_invalid_is_not_tried_again, what_a_policy_denies_is_tried_again,
+    a_namespace_that_goes_is_left_in_peace, a_write_that_was_done_without_an_answer_is_not_done_again,
     a_write_that_was_lost_is_found_out_and_repeated, a_name_held_by_a_stranger_makes_us_take_the_next,
     a_name_held_by_a_pod_that_has_ended_makes_us_take_the_next,
     a_name_held_by_our_own_pod_is_waited_for_quietly, while_own_pods_are_not_seen_nothing_more_is_created,
