@@ -43,7 +43,7 @@ PLACES = {
     "controllerrevisions": "/apis/apps/v1", "daemonsets": "/apis/apps/v1", "leases": "/apis/coordination.k8s.io/v1",
     "collectorsets": f"/apis/{API}", "customresourcedefinitions": "/apis/apiextensions.k8s.io/v1",
     **{plural: "/apis/rbac.authorization.k8s.io/v1" for plural in ("roles", "rolebindings", "clusterroles", "clusterrolebindings")},
-    "priorityclasses": "/apis/scheduling.k8s.io/v1",
+    "priorityclasses": "/apis/scheduling.k8s.io/v1", "deployments": "/apis/apps/v1", "secrets": "/api/v1",
 }
 PATCHES = {"merge": "application/merge-patch+json", "json": "application/json-patch+json", "strategic": "application/strategic-merge-patch+json"}
 
@@ -252,6 +252,10 @@ class Cluster:
     def token_file(self, name):
         return os.path.join(self.dir, f"{name}.token")
 
+    def account(self, namespace, account):
+        """The API as that service account sees it: call(method, path, body, content_type) -> (code, document)."""
+        return Account(self, self.renew_token(namespace, account))
+
     def renew_token(self, namespace, account, name=None):
         """A new token for an identity; the old one stays good until it expires."""
         name = name or f"{namespace}-{account}"
@@ -278,7 +282,8 @@ class Cluster:
 
     def install_rights(self):
         """Namespace and account of the controller, from deploy/base/controller; the path of its kubeconfig.  They stay when a test ends."""
-        self.kubectl("apply", "-k", os.path.join(ROOT, "deploy/base/controller"))
+        files = [os.path.join(ROOT, "deploy/base/controller", name) for name in ("namespace.yaml", "rights.yaml")]
+        self.kubectl("apply", "-f", files[0], "-f", files[1])
         return self.identity(SYSTEM, "drave-controller")
 
     # ---- outages, on either --------------------------------------------------------------------------
@@ -322,6 +327,26 @@ class Cluster:
     def _all(self, resource, namespace=None):
         code, document = self.call("GET", path_of(resource, namespace))
         return document["items"] if code == 200 else []
+
+
+class Account:
+    """See Cluster.account: a token, and no certificate."""
+
+    def __init__(self, cluster, token):
+        self.cluster, self.token = cluster, token
+        self.tls = ssl.create_default_context(cafile=cluster.ca_file) if cluster.ca_file else None
+
+    def call(self, method, path, body=None, content_type="application/json"):
+        host, port = self.cluster.url.split("//")[1].split(":")
+        connection = http.client.HTTPSConnection(host, int(port), timeout=60, context=self.tls) if self.tls else \
+            http.client.HTTPConnection(host, int(port), timeout=60)
+        try:
+            connection.request(method, path, None if body is None else json.dumps(body), {"Content-Type": content_type, "Authorization": f"Bearer {self.token}"})
+            answer = connection.getresponse()
+            text = answer.read()
+            return answer.status, json.loads(text) if text.startswith(b"{") else text.decode()
+        finally:
+            connection.close()
 
 
 class Watch:
