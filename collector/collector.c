@@ -17,6 +17,7 @@
 #include <uv.h>
 
 #include "collector/checkpoint.h"
+#include "collector/conf_watch.h"
 #include "collector/follower.h"
 #include "collector/gaps.h"
 #include "collector/identity.h"
@@ -45,6 +46,7 @@ struct collector {
 	uv_loop_t loop;
 	struct collector_args args;
 	struct collector_conf *conf;
+	struct conf_watch *conf_watch; /* NULL: it is read once */
 	enum collector_state state;
 	int exit_code;
 	struct lock lock;
@@ -433,19 +435,23 @@ static void apply(struct collector *collector, struct collector_conf *conf)
 	retire_outputs(collector);
 }
 
-static void log_complaints(const struct ini_complaints *complaints)
+static void log_complaints(struct ini_complaints *complaints)
 {
-	const char *at = complaints->text.data, *end = at + complaints->text.len;
+	char *text = xstrdup(buf_text(&complaints->text)), *rest = text, *line;
 
-	while (at < end) {
-		const char *newline = memchr(at, '\n', (size_t)(end - at));
-		size_t len = (size_t)((newline != NULL ? newline : end) - at);
-		char *line = xstrndup(at, len);
+	while ((line = strsep(&rest, "\n")) != NULL)
+		if (line[0] != '\0')
+			log_error("configuration", "message=%s", log_quote(line));
+	free(text);
+}
 
-		log_error("configuration", "message=%s", log_quote(line));
-		free(line);
-		at += len + 1;
-	}
+static void watch_conf(struct collector *collector, struct sources *sources)
+{
+	if (collector->conf_watch != NULL)
+		conf_watch_follow(collector->conf_watch, sources);
+	if (collector->conf_watch != NULL && collector->conf->collector.reload != RELOAD_AUTO)
+		conf_watch_rest(collector->conf_watch);
+	sources_release(sources);
 }
 
 /* All or nothing: with one error the old configuration stays. */
@@ -453,13 +459,15 @@ static void reload(struct collector *collector)
 {
 	struct ini_complaints complaints;
 	struct collector_conf *conf;
+	struct sources sources = {.count = 0};
 	const char *fixed;
 
 	ini_complaints_init(&complaints);
-	conf = collector_conf_load(collector->args.conf_path, collector->args.overrides, &complaints);
+	conf = collector_conf_load(collector->args.conf_path, collector->args.overrides, &complaints, &sources);
 	log_complaints(&complaints);
 	fixed = conf != NULL ? collector_conf_fixed_difference(collector->conf, conf) : NULL;
 	collector->pages.last_reload_worked = conf != NULL && fixed == NULL;
+	collector->pages.refused_reload_count += !collector->pages.last_reload_worked;
 	if (conf == NULL) {
 		log_error("reload refused, the old configuration stays", "errors=%u", complaints.error_count);
 	} else if (fixed != NULL) {
@@ -472,6 +480,17 @@ static void reload(struct collector *collector)
 		apply(collector, conf);
 	}
 	ini_complaints_release(&complaints);
+	watch_conf(collector, &sources);
+}
+
+static void on_conf_changed(void *arg)
+{
+	struct collector *collector = arg;
+
+	if (collector->state != STATE_RUNNING && collector->state != STATE_STANDBY)
+		return;
+	log_info("the configuration's files have changed", "path=%s", log_quote(collector->args.conf_path));
+	reload(collector);
 }
 
 /* ---- watching what takes time ------------------------------------------------------------------------------------- */
@@ -572,6 +591,8 @@ static void on_flushed(void *arg, int status)
 		log_error("the last checkpoint could not be written; the next start sends some records again", "error=%s",
 			log_quote(strerror(-status)));
 	close_feed(collector);
+	if (collector->conf_watch != NULL)
+		conf_watch_close(collector->conf_watch);
 	if (collector->follower != NULL) {
 		follower_stop(collector->follower);
 		follower_close(collector->follower);
@@ -650,7 +671,7 @@ static void on_signal(uv_signal_t *signal, int number)
 
 /* ---- running ------------------------------------------------------------------------------------------------------ */
 
-static void init(struct collector *collector, const struct collector_args *args, struct collector_conf *conf)
+static void init(struct collector *collector, struct collector_args *args, struct collector_conf *conf)
 {
 	uv_timer_t *const timers[] = {&collector->standby, &collector->listen_retry, &collector->watch};
 
@@ -682,6 +703,9 @@ static void init(struct collector *collector, const struct collector_args *args,
 	metric_table_on_scrape(collector->metrics, pages_measure, &collector->pages);
 	enter(collector, STATE_STANDBY);
 	collector->pages.is_ready = false; /* until the lock was tried */
+	if (is_following(collector))
+		collector->conf_watch = conf_watch_new(&collector->loop, args->conf_path, on_conf_changed, collector);
+	watch_conf(collector, &args->sources);
 }
 
 static void release(struct collector *collector)
@@ -695,7 +719,7 @@ static void release(struct collector *collector)
 	collector_conf_unref(collector->conf);
 }
 
-int collector_run(const struct collector_args *args, struct collector_conf *conf)
+int collector_run(struct collector_args *args, struct collector_conf *conf)
 {
 	struct collector *collector = x_new(collector);
 	int exit_code;

@@ -14,9 +14,10 @@ struct collector_args {
 	enum collector_mode mode;
 	const char *conf_path;        /* read again by SIGHUP */
 	const char *const *overrides; /* NULL-terminated */
+	struct sources sources;       /* what conf was read from; taken */
 };
 
 /* Runs until it ends by itself or by a signal, and returns the exit code (sysexits.h).  Takes the reference to conf. */
-int collector_run(const struct collector_args *args, struct collector_conf *conf);
+int collector_run(struct collector_args *args, struct collector_conf *conf);
 
 #endif

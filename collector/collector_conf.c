@@ -19,11 +19,13 @@
 #define INPUT(field)      offsetof(struct input_options, field)
 #define KUBERNETES(field) offsetof(struct kubernetes_options, field)
 #define OUTPUT(field)     offsetof(struct output_options, field)
+#define LOADS_MAX         4
 
 #define NODE_NAME_BYTES 253
 
 static const char *const level_words[] = {"error", "warn", "info", "debug", NULL};
 static const char *const log_format_words[] = {"text", "json", NULL};
+static const char *const reload_words[] = {"auto", "signal", NULL};
 static const char *const read_from_words[] = {"head", "tail", NULL};
 static const char *const hold_words[] = {"descriptor", "link", NULL};
 static const char *const source_words[] = {"none", "kubelet", "api", "auto", NULL};
@@ -45,6 +47,9 @@ static const struct bind_row collector_rows[] = {
 	{.key = "memory_limit", .kind = BIND_SIZE, .offset = COLLECTOR(memory_limit), .fallback = "32MiB", .min = 1 << 16,
 		.max = UINT64_C(1) << 40,
 		.help = "Bytes of open, packing and in-flight batches of all outputs together, in equal fixed shares."},
+	{.key = "reload", .kind = BIND_WORD, .offset = COLLECTOR(reload), .words = reload_words, .fallback = "auto",
+		.help = "When the configuration is read again. auto: when its files have changed (this one, included ones, those that *_file keys name), and by HUP. "
+			"signal: by HUP alone.  With one error in it, the old one stays."},
 	{.key = NULL},
 };
 
@@ -381,12 +386,29 @@ static struct collector_conf *load(struct ini *ini, const char *name, const char
 	return NULL;
 }
 
-struct collector_conf *collector_conf_load(const char *path, const char *const *overrides, struct ini_complaints *complaints)
+/* The stamp has to be taken before the files are read, and it is known only then which ones that are: so they are read until these stay the same. */
+struct collector_conf *collector_conf_load(
+	const char *path, const char *const *overrides, struct ini_complaints *complaints, struct sources *sources)
 {
-	struct ini ini = {0};
+	struct collector_conf *conf = NULL;
+	bool is_settled = false;
 
-	ini_read_file(&ini, path, getenv, complaints);
-	return load(&ini, path, overrides, complaints);
+	sources_add(sources, path);
+	for (int i = 0; i < LOADS_MAX && !is_settled; i++) {
+		struct sources found = {.count = 0};
+		struct ini ini = {0};
+
+		collector_conf_unref(conf);
+		ini_complaints_clear(complaints);
+		found.stamp = sources_stamp(sources);
+		ini_read_file(&ini, path, getenv, complaints);
+		sources_add_ini(&found, &ini);
+		conf = load(&ini, path, overrides, complaints);
+		is_settled = sources_equal(sources, &found);
+		sources_release(sources);
+		*sources = found;
+	}
+	return conf;
 }
 
 struct collector_conf *collector_conf_load_text(

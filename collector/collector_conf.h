@@ -10,6 +10,7 @@
 #include "common/buf.h"
 #include "conf/bind.h"
 #include "conf/ini.h"
+#include "conf/sources.h"
 #include "outputs/output.h"
 
 struct collector_options { /* [collector] */
@@ -20,7 +21,10 @@ struct collector_options { /* [collector] */
 	int log_format;
 	uint64_t shutdown_timeout_ms;
 	uint64_t memory_limit;
+	int reload;
 };
+
+enum reload { RELOAD_AUTO, RELOAD_SIGNAL };
 
 enum read_from { READ_FROM_HEAD, READ_FROM_TAIL };
 
@@ -82,9 +86,10 @@ struct collector_conf {
 	unsigned ref_count;
 };
 
-/* Reads path, puts the overrides ("section.key=value", NULL-terminated) on top, binds and checks.  With errors in the complaints the result is NULL. The caller
- * has one reference. */
-struct collector_conf *collector_conf_load(const char *path, const char *const *overrides, struct ini_complaints *complaints);
+/* Reads path, puts the overrides ("section.key=value", NULL-terminated) on top, binds and checks.  With errors in the complaints (empty before) the result is
+ * NULL. The caller has one reference.  sources (empty before, released by the caller): what was read, in both cases; changes since then show in its stamp. */
+struct collector_conf *collector_conf_load(
+	const char *path, const char *const *overrides, struct ini_complaints *complaints, struct sources *sources);
 /* The same from a text; name stands in the places. */
 struct collector_conf *collector_conf_load_text(const char *name, const char *text, const char *const *overrides, struct ini_complaints *complaints);
 struct collector_conf *collector_conf_ref(struct collector_conf *conf);

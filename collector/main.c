@@ -126,13 +126,13 @@ static int parse(struct command *command, int argc, char **argv)
 	return -1;
 }
 
-static struct collector_conf *load(const struct command *command)
+static struct collector_conf *load(struct command *command)
 {
 	struct ini_complaints complaints;
 	struct collector_conf *conf;
 
 	ini_complaints_init(&complaints);
-	conf = collector_conf_load(command->args.conf_path, command->args.overrides, &complaints);
+	conf = collector_conf_load(command->args.conf_path, command->args.overrides, &complaints, &command->args.sources);
 	if (complaints.text.len != 0)
 		fputs(buf_text(&complaints.text), stderr);
 	ini_complaints_release(&complaints);
@@ -175,5 +175,6 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < command.override_count; i++)
 		free(command.overrides[i]);
 	free(command.overrides);
+	sources_release(&command.args.sources);
 	return code;
 }

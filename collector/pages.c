@@ -27,6 +27,8 @@ static const struct metric_family family_reload = {
 	"drave_config_last_reload_successful", "1 if the last reload of the configuration was taken.", METRIC_GAUGE, "", NULL, 0};
 static const struct metric_family family_reload_time = {"drave_config_last_reload_success_timestamp_seconds",
 	"When the configuration in force was loaded.", METRIC_GAUGE, "", NULL, 0};
+static const struct metric_family family_reloads = {
+	"drave_config_reloads_total", "Times that the configuration was read again.", METRIC_COUNTER, "result", NULL, 0};
 static const struct metric_family family_standby = {
 	"drave_standby", "1 while another collector has this node's state directory.", METRIC_GAUGE, "", NULL, 0};
 
@@ -83,6 +85,8 @@ void pages_measure(void *arg)
 	page_measure_build(pages->metrics);
 	metric_set(metric_get(pages->metrics, &family_reload), pages->last_reload_worked);
 	metric_set(metric_get(pages->metrics, &family_reload_time), pages->last_reload_time);
+	metric_follow(metric_get(pages->metrics, &family_reloads, "taken"), pages->reload_count);
+	metric_follow(metric_get(pages->metrics, &family_reloads, "refused"), pages->refused_reload_count);
 	metric_set(metric_get(pages->metrics, &family_standby), pages->follower == NULL);
 	if (pages->follower != NULL)
 		measure_follower(pages);

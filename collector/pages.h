@@ -24,7 +24,7 @@ struct pages {
 	const struct metadata_feed *feed; /* also NULL where no metadata are asked for */
 	const struct roster *roster;
 	bool last_reload_worked;
-	uint64_t reload_count;
+	uint64_t reload_count, refused_reload_count;
 	double last_reload_time;       /* seconds since 1970 */
 };
 

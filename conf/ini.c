@@ -115,6 +115,12 @@ void ini_complaints_init(struct ini_complaints *complaints)
 	buf_init(&complaints->text, COMPLAINTS_BYTES);
 }
 
+void ini_complaints_clear(struct ini_complaints *complaints)
+{
+	buf_clear(&complaints->text);
+	complaints->error_count = complaints->warning_count = 0;
+}
+
 void ini_complaints_release(struct ini_complaints *complaints)
 {
 	buf_release(&complaints->text);
@@ -273,6 +279,14 @@ static bool fill_in(struct reading *reading, const char *text, struct buf *out)
 
 static void read_file(struct reading *reading, const char *path, struct ini_place named_at);
 
+static void note_source(struct ini *ini, const char *pattern)
+{
+	struct ini_source *source = keep(ini, sizeof *source);
+
+	*source = (struct ini_source){.pattern = keep_text(ini, pattern, strlen(pattern)), .next = ini->sources};
+	ini->sources = source;
+}
+
 /* The pattern as seen from the file that names it; the caller frees. */
 static char *beside(const char *file, const char *pattern)
 {
@@ -303,6 +317,7 @@ static void include(struct reading *reading, const char *value)
 		return;
 	}
 	pattern = beside(reading->name, value);
+	note_source(reading->ini, pattern);
 	/* A name without wildcards comes back as it is, so that a file which is not there is complained
 	 * about. */
 	result = glob(pattern, strpbrk(pattern, "*?[") == NULL ? GLOB_NOCHECK : 0, NULL, &found);
@@ -688,6 +703,7 @@ void ini_read_file(struct ini *ini, const char *path, char *(*environment)(const
 	struct reading reading = {
 	    .ini = ini, .complaints = complaints, .environment = environment, .files = &files};
 
+	note_source(ini, path);
 	read_file(&reading, path, (struct ini_place){0});
 }
 

@@ -45,12 +45,21 @@ struct ini_complaints {
 	unsigned warning_count;
 };
 
+/* Where it was looked: a file, or the pattern of an include. */
+struct ini_source {
+	const char *pattern;
+	struct ini_source *next;
+};
+
 struct ini {
 	struct ini_section *sections; /* in the order of the files: filters rely on it */
+	struct ini_source *sources;   /* the last one first; none of a text */
 	void *memory;                 /* all strings and nodes */
 };
 
 void ini_complaints_init(struct ini_complaints *complaints);
+/* As after init. */
+void ini_complaints_clear(struct ini_complaints *complaints);
 void ini_complaints_release(struct ini_complaints *complaints);
 void ini_error(struct ini_complaints *complaints, struct ini_place place, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void ini_warning(struct ini_complaints *complaints, struct ini_place place, const char *format, ...) __attribute__((format(printf, 3, 4)));
