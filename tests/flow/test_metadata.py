@@ -528,6 +528,32 @@ class GoneTest(MetadataCase):
         self.finish(self.end, self.judge_of, written, collector)
 
 
+class RestartTest(MetadataCase):
+    def test_each_run_has_its_own_id_or_none(self):
+        api = self.kubelet_api()
+        container = self.node.container()
+        container.write(20)
+        api.put(container.pod)
+        collector = self.follows(api)
+        self.arrived(self.end, self.judge_of, self.node.written)
+        asked = len(api.asked)
+        container.restart()
+        container.write(20)
+        self.arrived(self.end, self.judge_of, self.node.written)
+        until(lambda: len(api.asked) > asked, "asked at once")
+        api.put(container.pod)
+
+        def carries_the_new_one():
+            container.write(1)
+            self.arrived(self.end, self.judge_of, self.node.written)
+            return self.judge_of.records[-1]["kubernetes"].get("docker_id") == "app-2"
+        until(carries_the_new_one, "the new id")
+        ids = [record["kubernetes"].get("docker_id") for record in self.judge_of.records]
+        self.assertEqual(set(ids[:20]), {"app-1"})
+        self.assertEqual(set(ids[20:]), {None, "app-2"})
+        self.finish(self.end, self.judge_of, self.node.written, collector)
+
+
 class ReloadTest(MetadataCase):
     def test_another_source_is_taken_by_a_reload(self):
         api = self.kubelet_api()

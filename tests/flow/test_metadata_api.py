@@ -127,6 +127,34 @@ class ApiTest(ClusterCase):
         self.assertEqual(self.missing(collector), 0)
         self.finish(self.end, self.judge_of, written, collector)
 
+    def carries(self, container, wanted):
+        """Writes lines until one has this of metadata."""
+        def does():
+            container.write(1)
+            self.arrived(self.end, self.judge_of, self.node.written)
+            carried = {**self.judge_of.records[-1], **self.judge_of.records[-1]["kubernetes"]}
+            return {key: carried.get(key) for key in wanted} == wanted
+        until(does, lambda: f"{wanted}: {self.judge_of.records[-1]}")
+
+    def test_what_records_carry_and_how_it_changes(self):
+        self.cluster.patch("namespaces", "shop", {"metadata": {"labels": {"team": "blue"}}})
+        self.cluster.ensure("nodes", {"metadata": {"name": "node-1", "labels": {"zone": "a", "other": "x"}}})
+        self.cluster.ensure("nodes", {"metadata": {"name": "node-2", "labels": {"zone": "b"}}})
+        owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-5d9c7b", "uid": "1", "controller": True}
+        pod = self.pod("web-5d9c7b-x2", labels={"pod-template-hash": "5d9c7b", "app": "v1"}, ownerReferences=[owner])
+        container = pod.container()
+        collector = self.follow_api(metadata="labels:app*, namespace_labels, node_labels:zone, owner, image")
+        self.carries(container, {"labels": {"app": "v1"}, "kubernetes_namespace": {"name": "shop", "labels": {"team": "blue"}}, "node_labels": {"zone": "a"},
+                                 "ownerReferences": [{"kind": "Deployment", "name": "web"}], "container_image": "i"})
+        self.cluster.patch("pods", pod.name, {"metadata": {"labels": {"app": "v2"}}}, "shop")
+        self.carries(container, {"labels": {"app": "v2"}})
+        self.cluster.patch("namespaces", "shop", {"metadata": {"labels": {"team": "green"}}})
+        self.carries(container, {"kubernetes_namespace": {"name": "shop", "labels": {"team": "green"}}})
+        self.cluster.patch("nodes", "node-1", {"metadata": {"labels": {"zone": "c"}}})
+        self.carries(container, {"labels": {"app": "v2"}, "node_labels": {"zone": "c"}})
+        self.assertEqual(self.missing(collector), 0)
+        self.finish(self.end, self.judge_of, self.node.written, collector)
+
     def test_410_of_the_watch(self):
         first = self.pod("first").container()
         first.write(20)

@@ -3,10 +3,12 @@
 
 import json
 import os
+import signal
 import time
 import unittest
 
 from kit import case
+from kit.endpoint import OK, Answer
 from kit.load import Load
 from kit.wait import until
 
@@ -72,6 +74,32 @@ class StandbyTest(case.FlowCase):
                 reader = surge
         self.assertEqual(reader.metric("drave_input_lost_segments_total"), 0)
         self.finish(self.end, self.witness, {**self.node.written, **load.written}, reader)
+
+    def test_what_is_given_up_at_the_hand_over_is_counted_by_the_next(self):
+        """A deleted file ends with the descriptor of the first one, which could not deliver it in time."""
+        self.sections["collector"]["shutdown_timeout"] = "200ms"
+        self.first.configure(self.sections)
+        self.first.signal(signal.SIGHUP)
+        until(lambda: self.first.status()["reloads"] == 1, "reloaded")
+        self.end.behave = lambda request: Answer(503)
+        self.container.write(200)
+        self.seen(self.first, self.container)
+        os.remove(self.container.rotate())
+        self.container.write(10)
+        self.seen(self.first, self.container)
+        until(lambda: self.first.metric("drave_input_held_files") == 1, "held")
+        unread = sum(row["size"] - row["committed"] for row in self.first.streams() if row["unlinked"])
+        second = self.second()
+        self.first.signal(signal.SIGTERM)
+        self.first.wait()
+        self.end.behave = lambda request: OK
+        until(lambda: second.status()["state"] == "running", "taken over")
+        until(lambda: second.metric("drave_input_lost_segments_total", reason="deleted") == 1, "counted")
+        self.assertEqual(second.metric("drave_input_lost_bytes_total", reason="deleted"), unread)
+        self.settled(second)
+        self.end.pump(self.witness)
+        self.assertEqual(self.witness.verdict(self.node.written).lost, {self.container.key: list(range(200, 400))})
+        second.stop()
 
     def test_takes_over_after_kill(self):
         second = self.second()

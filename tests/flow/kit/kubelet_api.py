@@ -12,13 +12,13 @@ TOKEN = "kubelet-token"
 
 def pod_object(pod, labels=None, annotations=None, **metadata):
     """What the API says of one of kit.kubelet's pods."""
-    names = [container.name for container in pod.containers]
+    runs = {container.name: container.restarts for container in pod.containers}
     return {"apiVersion": "v1", "kind": "Pod",
             "metadata": {"name": pod.name, "namespace": pod.namespace, "uid": pod.uid, "labels": labels or {}, "annotations": annotations or {}, **metadata},
-            "spec": {"nodeName": "node-1", "containers": [{"name": name, "image": f"registry.example/{name}:1"} for name in names]},
+            "spec": {"nodeName": "node-1", "containers": [{"name": name, "image": f"registry.example/{name}:1"} for name in runs]},
             "status": {"podIP": "10.1.2.3", "phase": "Running",
-                       "containerStatuses": [{"name": name, "image": f"registry.example/{name}:1", "imageID": f"sha256:{name}",
-                                              "containerID": f"containerd://{name}-1"} for name in names]}}
+                       "containerStatuses": [{"name": name, "image": f"registry.example/{name}:1", "imageID": f"sha256:{name}", "restartCount": restarts,
+                                              "containerID": f"containerd://{name}-{restarts + 1}"} for name, restarts in runs.items()]}}
 
 
 class KubeletApi:

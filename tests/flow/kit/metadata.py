@@ -6,17 +6,30 @@ import os
 from kit import case
 from kit.certificates import Authority
 from kit.kubelet_api import TOKEN, KubeletApi
+from kit.oracle import Oracle
 from kit.wait import until
 
 FAR = "60s"    # a wait that no test sees the end of
 NEAR = "500ms"
 
 
+class Keeper(Oracle):
+    """An oracle that keeps what it was given."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.records = []
+
+    def take(self, record):
+        self.records.append(record)
+        super().take(record)
+
+
 class MetadataCase(case.FlowCase):
     def setUp(self):
         super().setUp()
         self.node = self.kubelet()
-        self.end, self.judge_of = self.endpoint(), self.oracle()
+        self.end, self.judge_of = self.endpoint(), Keeper(host=case.NODE)
 
     def authority(self):
         return Authority(os.path.join(self.dir, "pki"))
