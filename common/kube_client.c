@@ -92,7 +92,8 @@ static void read_credentials(struct kube_client *client, bool at_once)
 
 	if (client->was_read && !at_once && now_ms - client->read_ms < CREDENTIALS_MS)
 		return;
-	is_new = read_again(client->config->token_file, TOKEN_BYTES, &client->token); /* wins over a fixed one */
+	is_new =
+	    read_again(client->config->token_file, TOKEN_BYTES, &client->token); /* wins over a fixed one */
 	is_new = read_again(client->config->ca_data != NULL ? NULL : client->config->ca_file, CA_BYTES,
 		     &client->ca) ||
 		 is_new;
@@ -167,6 +168,9 @@ static void on_http_end(void *arg, const struct http_answer *answer)
 	char plain[64];
 
 	request->http = NULL;
+	if (answer->status == 0 && !answer->connected)
+		request->client->was_read =
+		    false; /* the authority may have been replaced: look before the next one */
 	(void)snprintf(plain, sizeof plain, "the server answered %d and gave no reason", answer->status);
 	if (answer->status == 401 && repeat(request))
 		return;

@@ -1,6 +1,7 @@
 /* Verbs on paths of one API server: who we are (kubeconfig or service account), how the answer is judged, and nothing about what is in it.
  *
- * The token and the CA are read again when they change (at least once a minute, and at once after a 401, which is tried again once).  Requests end
+ * The token and the CA are read again when they change (at least once a minute, before the next request when a server was not
+ * reached or not believed, and at once after a 401, which is tried again once).  Requests end
  * exactly once through their callback, later, on the loop.  No client-side rate limit here: controller/writer decides when to write. */
 #ifndef DRAVE_COMMON_KUBE_CLIENT_H
 #define DRAVE_COMMON_KUBE_CLIENT_H

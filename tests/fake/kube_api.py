@@ -36,8 +36,7 @@ class KubeApi:
         self.settings = {**players.SETTINGS, "rbac": True, "watch_list": True, "cache_is_unpaged": True, "bookmark_seconds": 1.0}
         self.port, self.tls = port, None
         if tls:
-            self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            self.tls.load_cert_chain(tls)
+            self.use_certificate(tls)
         self.tokens, self.is_open = dict(tokens or {}), not tokens
         self.store = Store(Kinds(), seed)
         self.store.admit = Admission(self.store)
@@ -83,6 +82,11 @@ class KubeApi:
             listener.server_close()
             listener.cut()
             self.watches.order("close")
+
+    def use_certificate(self, pem):
+        """From the next up() on."""
+        self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.tls.load_cert_chain(pem)
 
     def freeze(self):
         """The store is locked: whoever wants anything of it waits."""

@@ -7,8 +7,10 @@ DRAVE_KILLS=N so many of them.
 """
 
 import http.client
+import json
 import os
 import random
+import shutil
 import signal
 import threading
 
@@ -430,13 +432,61 @@ class Faults(OutageCase):
     def test_slow_answers(self):
         self.through({"verb": "create|delete|watch", "path": "/pods", "delay": 0.2})
 
-    def test_a_token_that_is_replaced(self):
+    def test_an_authority_that_is_replaced(self):
+        """With token and authority where the kubelet puts them, behind a link that it swaps: the API server comes back with a certificate of a new
+        authority and knows the old token no more; as soon as the files say so too, the same process goes on."""
+        account, projected = self.account(), os.path.join(self.dir, "projected")
+        kubeconfig = os.path.join(self.dir, "in-cluster.kubeconfig")
+
+        def project(number):
+            """As the kubelet's atomic writer does."""
+            directory = os.path.join(projected, f"..{number}")
+            os.makedirs(directory)
+            shutil.copy(self.cluster.ca_file, os.path.join(directory, "ca.crt"))
+            with open(os.path.join(directory, "token"), "w", encoding="utf-8") as file:
+                file.write(self.cluster.renew_token(self.ns, account))
+            os.symlink(f"..{number}", os.path.join(projected, "..data_tmp"))
+            os.rename(os.path.join(projected, "..data_tmp"), os.path.join(projected, "..data"))
+
+        project(1)
+        with open(self.cluster.identity(self.ns, account), encoding="utf-8") as file:
+            document = json.load(file)
+        document["clusters"][0]["cluster"]["certificate-authority"] = os.path.join(projected, "..data/ca.crt")
+        document["users"][0]["user"] = {"tokenFile": os.path.join(projected, "..data/token")}
+        with open(kubeconfig, "w", encoding="utf-8") as file:
+            json.dump(document, file)
+        with open(os.path.join(projected, "..data/token"), encoding="utf-8") as file:
+            old = file.read()
+        controller = self.controller(kubeconfig=kubeconfig, lease_duration="300s", renew_deadline="240s")
+        self.place()
+        self.converged(controller)
+        self.rolling("i:2")
+        process = controller.process.pid
+        before = controller.metric("drave_controller_credentials_read_total")
+        self.cluster.replace_authority()
+        seen = self.cluster.last_request()
+        self.cluster.revoke(old)
+        failed = controller.metric("drave_controller_api_requests_total", result="failed")
+        until(lambda: controller.metric("drave_controller_api_requests_total", result="failed") > failed, "a request that trusts nobody")
+        self.assertEqual(self.cluster.log(since=seen, agent=OURS), [])
+        project(2)
+        self.converged(controller)
+        self.assertGreater(controller.metric("drave_controller_credentials_read_total"), before)
+        self.assertEqual(controller.process.pid, process)
+        self.idle(controller)
+
+    def account(self):
+        """One that may do everything."""
         account = "rotated"
         self.cluster.create("serviceaccounts", {"metadata": {"name": account}}, self.ns)
         self.cluster.ensure("clusterroles", {"metadata": {"name": account}, "rules": [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]})
         self.cluster.ensure("clusterrolebindings", {"metadata": {"name": account}, "roleRef": {"kind": "ClusterRole", "name": account},
                                                     "subjects": [{"kind": "ServiceAccount", "namespace": self.ns, "name": account}]})
         self.addCleanup(self.cluster.delete, "clusterrolebindings", account)
+        return account
+
+    def test_a_token_that_is_replaced(self):
+        account = self.account()
         kubeconfig = self.cluster.identity(self.ns, account)
         file = self.cluster.token_file(f"{self.ns}-{account}")
         with open(file, encoding="utf-8") as text:

@@ -321,6 +321,40 @@ START_TEST(w2_40_a_token_that_was_rotated_is_read_again_after_a_401_once)
 }
 END_TEST
 
+START_TEST(w2_40_whoever_was_not_let_through_looks_at_the_authority_again)
+{
+	struct kube_call call = {.method = "GET", .path = "/x"};
+	struct door door = {.good = "one"};
+	struct kube_client *fixed;
+	struct kube_config config;
+	struct err err;
+
+	scratch_init(&door.scratch);
+	rotate(&door, "a", "one\n");
+	door.talk = (struct talk){.status = 200, .body = "{}"};
+	rig_open(&door.talk.rig, answer_at_door, &door);
+	fixed = door.talk.rig.client;
+	config = door.talk.rig.config;
+	config.server = xstrdup("http://127.0.0.1:1");
+	config.token_file = xstrdup(scratch_path(&door.scratch, "link/token"));
+	ck_assert_int_eq(
+	    kube_client_new(&door.talk.rig.client, &door.talk.rig.loop, door.talk.rig.http, &config, &err),
+	    0);
+	rotate(&door, "b", "two\n");
+	ask(&door.talk, &call); /* it was read a moment ago */
+	ck_assert_int_eq(door.talk.answer.result, KUBE_FAILED);
+	ck_assert_uint_eq(kube_client_counts(door.talk.rig.client).credentials_read, 1);
+	ask(&door.talk, &call);
+	ck_assert_uint_eq(kube_client_counts(door.talk.rig.client).credentials_read, 2);
+	kube_client_close(door.talk.rig.client);
+	door.talk.rig.client = fixed;
+	free(config.server);
+	free(config.token_file);
+	rig_close(&door.talk.rig);
+	scratch_release(&door.scratch);
+}
+END_TEST
+
 START_TEST(a_client_without_its_credentials_does_not_begin)
 {
 	static char none[] = "/nowhere/token", server[] = "http://127.0.0.1:1", empty[] = "";
@@ -365,4 +399,5 @@ UNIT_MAIN("kube_client", w2_20_to_w2_23_a_status_is_one_word_for_the_caller,
     a_write_that_reached_nobody_is_known_not_to_be_done, an_answer_over_its_limit_has_failed,
     errors_are_gathered_even_where_chunks_are_taken,
     w2_40_a_token_that_was_rotated_is_read_again_after_a_401_once,
+    w2_40_whoever_was_not_let_through_looks_at_the_authority_again,
     a_client_without_its_credentials_does_not_begin, a_cancelled_request_never_ends)

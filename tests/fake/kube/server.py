@@ -562,6 +562,7 @@ class Control(Handler):
     POST    /tokens {token, user}          DELETE /tokens/TOKEN: 401 for it from now on
     POST    /down, /up           nobody listens, all connections are cut; and back again, with everything it had
     POST    /freeze, /thaw       connections are taken, and nothing is answered or streamed
+    POST    /certificate {pem}   the file of another certificate and key, from the next /up on
     """
 
     def serve(self, method):
@@ -628,6 +629,9 @@ class Control(Handler):
 
     def _post_up(self, rest, query, body):
         self.api.up()
+
+    def _post_certificate(self, rest, query, body):
+        self.api.use_certificate(body["pem"])
 
     def _post_freeze(self, rest, query, body):
         self.api.freeze()

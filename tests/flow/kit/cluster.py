@@ -427,10 +427,8 @@ class FakeCluster(Cluster):
         words = [word for name, value in settings.items() for word in ("--set", f"{name}={json.dumps(value)}")]
         self.credentials, self.ca_file, scheme = {"Authorization": f"Bearer {self.TOKEN}"}, None, "http"
         if tls:
-            authority = Authority(os.path.join(self.dir, "pki"))
-            words += ["--tls", authority.good()]
-            self.ca_file, scheme = authority.ca, "https"
-            self.tls = ssl.create_default_context(cafile=self.ca_file)
+            words += ["--tls", self._new_authority("pki")]
+            scheme = "https"
         with open(os.path.join(self.dir, "kube_api.err"), "wb") as log:
             self.process = subprocess.Popen([sys.executable, "-B", FAKE, "--token", f"{self.TOKEN}=system:admin", *words], stdin=subprocess.PIPE,
                                             stdout=subprocess.PIPE, stderr=log)
@@ -440,6 +438,19 @@ class FakeCluster(Cluster):
         self.url, self.control_port = f"{scheme}://127.0.0.1:{told['port']}", told["control"]
         self.admin = os.path.join(self.dir, "admin.kubeconfig")
         self._write_kubeconfig(self.admin, {"token": self.TOKEN})
+
+    def _new_authority(self, name):
+        authority = Authority(os.path.join(self.dir, name))
+        self.ca_file, self.tls = authority.ca, ssl.create_default_context(cafile=authority.ca)
+        return authority.good()
+
+    def replace_authority(self):
+        """The server goes down, and comes back with a certificate of another authority, which ca_file and the administrator know, and nobody else."""
+        self.down()
+        self.disconnect()
+        self.control("POST", "/certificate", {"pem": self._new_authority(f"pki-{len(os.listdir(self.dir))}")})
+        self._write_kubeconfig(self.admin, {"token": self.TOKEN})
+        self.up()
 
     def errors(self):
         with open(os.path.join(self.dir, "kube_api.err")) as log:
