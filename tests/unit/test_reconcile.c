@@ -6,6 +6,7 @@
 #include <inttypes.h>
 
 #include "common/log.h"
+#include "controller/expectations.h"
 #include "tests/unit/objects.h"
 #include "tests/unit/rig.h"
 #include "tests/unit/unit.h"
@@ -820,6 +821,52 @@ START_TEST(while_own_pods_are_not_seen_nothing_more_is_created)
 }
 END_TEST
 
+/* arg: the clock that was held. */
+static bool is_quiet_as_time_passes(void *arg)
+{
+	uint64_t *ms = arg;
+
+	*ms += 50;
+	clock_hold(*ms, clock_wall_ns());
+	return is_quiet(NULL);
+}
+
+/* P-1, P-6: the caches stand still (a watch that stalls) for longer than anything is awaited. */
+START_TEST(when_expectations_expire_over_stale_caches_no_node_gets_a_second_pod)
+{
+	uint64_t began_ms = clock_monotonic_ms();
+
+	open_world();
+	clock_hold(began_ms, clock_wall_ns());
+	world.hides_pods = true;
+	add_nodes(3);
+	add_set();
+	reconcile_enable(world.reconcile, true);
+	wait_count(&world.posts, 3);
+	rig_run_until(&world.rig, is_busy_over, NULL);
+	clock_hold(began_ms + EXPECTATION_TIMEOUT_MS - 1, clock_wall_ns());
+	reconcile_enable(world.reconcile, true);
+	rig_run_until(&world.rig, is_busy_over, NULL);
+	ck_assert_uint_eq(world.posts, 3);
+	for (unsigned i = 1; i <= 3; i++) {
+		clock_hold(began_ms + i * EXPECTATION_TIMEOUT_MS, clock_wall_ns());
+		reconcile_enable(world.reconcile, true);
+		wait_count(&world.posts, 3 * (i + 1)); /* it asks again, by the same names */
+		rig_run_until(&world.rig, is_busy_over, NULL);
+		ck_assert_int_eq(cJSON_GetArraySize(world.pods), 3);
+	}
+	for (int i = 0; i < 3; i++) /* the watch goes on */
+		show(STORE_PODS, cJSON_GetArrayItem(world.pods, i), false);
+	began_ms = clock_monotonic_ms();
+	rig_run_until(&world.rig, is_quiet_as_time_passes, &began_ms);
+	clock_release();
+	ck_assert_int_eq(cJSON_GetArraySize(world.pods), 3);
+	ck_assert_uint_eq(world.deletes, 0);
+	ck_assert_int_eq(status_number("currentNumberScheduled"), 3);
+	close_world();
+}
+END_TEST
+
 /* ---- adopting, releasing, absence ----------------------------------------------------------- */
 
 static void add_pod(const char *name, const char *labels, const char *owner, const char *node)
@@ -929,6 +976,49 @@ START_TEST(TestExpectationsOnRecreate)
 	wait_count(&world.posts, 2);
 	settle();
 	ck_assert_int_eq(cJSON_GetArraySize(world.pods), 1);
+	close_world();
+}
+END_TEST
+
+/* A list of the sets, in which only the live one stands, if there is one. */
+static void relist_sets(void)
+{
+	const struct reflector_ops *ops = store_reflector_ops(STORE_SETS);
+	void *arg = store_reflector_arg(world.store, STORE_SETS);
+
+	ops->on_list_begin(arg);
+	if (world.set != NULL)
+		ck_assert(ops->on_object(arg, world.set));
+	ck_assert(ops->on_list_end(arg, true));
+}
+
+/* Nobody has heard how the set ended: it is missing in a list.  Upstream gets the last state that it knows of
+ * it, a tombstone, and queues its key; here too it is looked at, and found to be gone. */
+START_TEST(TestDeleteFinalStateUnknown)
+{
+	cJSON *first;
+	unsigned before;
+
+	start(2);
+	settle();
+	ck_assert(metric_is("drave_controller_set_desired{"));
+	first = world.set;
+	world.set = NULL;
+	relist_sets();
+	ck_assert(!metric_is("drave_controller_set_desired{"));
+	before = writes();
+	add_nodes(3); /* another node is nobody's business now */
+	settle();
+	ck_assert_uint_eq(writes(), before);
+	world.set = first; /* a second life under the same key has nothing of the first */
+	put_meta(world.set, "uid", "uid-second-life");
+	cJSON_DeleteItemFromObject(world.set, "status");
+	new_version(world.set);
+	relist_sets();
+	wait_count(&world.posts, 3);
+	settle();
+	ck_assert(metric_is("drave_controller_set_desired{"));
+	ck_assert_int_eq(status_number("desiredNumberScheduled"), 3);
 	close_world();
 }
 END_TEST
@@ -1087,9 +1177,11 @@ UNIT_MAIN("reconcile", TestSimpleDaemonSetLaunchesPods, nothing_is_done_before_i
     a_write_that_was_lost_is_found_out_and_repeated, a_name_held_by_a_stranger_makes_us_take_the_next,
     a_name_held_by_a_pod_that_has_ended_makes_us_take_the_next,
     a_name_held_by_our_own_pod_is_waited_for_quietly, while_own_pods_are_not_seen_nothing_more_is_created,
+    when_expectations_expire_over_stale_caches_no_node_gets_a_second_pod,
     TestDontDoAnythingIfBeingDeletedRace, TestDontDoAnythingIfBeingDeleted,
     an_orphan_is_adopted_and_what_no_longer_matches_is_released,
     a_missing_node_is_asked_for_before_a_pod_is_deleted_for_it, TestExpectationsOnRecreate,
-    a_set_that_goes_in_the_middle_takes_its_writes_along, closing_in_the_middle_is_safe,
-    once_disabled_nothing_new_is_sent, TestStoreDaemonSetStatus, TestSimpleDaemonSetUpdatesStatusError,
-    a_hash_that_is_taken_raises_the_collision_count, a_new_template_rolls_out_and_leaves_its_history)
+    TestDeleteFinalStateUnknown, a_set_that_goes_in_the_middle_takes_its_writes_along,
+    closing_in_the_middle_is_safe, once_disabled_nothing_new_is_sent, TestStoreDaemonSetStatus,
+    TestSimpleDaemonSetUpdatesStatusError, a_hash_that_is_taken_raises_the_collision_count,
+    a_new_template_rolls_out_and_leaves_its_history)
