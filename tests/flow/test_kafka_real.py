@@ -192,9 +192,44 @@ class OneBrokerTest(KafkaCase):
         self.broker.acls("--add", "--allow-principal", "User:drave", "--operation", "All", "--topic", self.topic)
         self.end_well(self.broker)
 
-    def begin_sasl(self, password):
+    def test_rights_to_see_but_not_to_write_hold_their_topic_and_no_other(self):
+        """Only producing shows that they are missing, each time that it is tried; the usual producer is not started again for that."""
+        containers = {namespace: self.node.container(namespace=namespace) for namespace in ("closed", "open")}
+        for namespace, container in containers.items():
+            self.broker.create(f"{self.topic}.{namespace}")
+            container.write(300)
+        topic = f"{self.topic}.closed"
+        self.broker.acls("--add", "--allow-principal", "User:drave", "--operation", "Describe", "--topic", topic)
+        self.begin_sasl("secret", topic=f"{self.topic}.{{namespace}}", retry_backoff="50ms..500ms")
+        self.holds("authoriz")
+        retries = self.under_test.metric("drave_output_retries_total")
+        until(lambda: self.under_test.metric("drave_output_retries_total") > retries + 5, "more tries")
+        containers["open"].write(300)
+        until(lambda: self.under_test.metric("drave_output_records_total") == 600, "the other one's records")
+        self.assertLessEqual(self.producers_started(), 2)
+        self.broker.acls("--add", "--allow-principal", "User:drave", "--operation", "Write", "--topic", topic)
+        self.all_acknowledged(self.node)
+        self.under_test.stop()
+        for namespace in containers:
+            self.witness.take_all(json.loads(message.value) for message in self.broker.read(f"{self.topic}.{namespace}"))
+        self.assertEqual(self.witness.verdict(self.node.written).faults(), [])
+
+    def producers_started(self):
+        return json.loads(self.under_test.get("/status")[1])["outputs"][0]["detail"]["producers_started"]
+
+    def test_sets_larger_than_the_topic_takes_are_taken_apart_in_order(self):
+        """No record is too large, but most sets are, and the small ones behind them are not."""
+        self.broker.create(self.topic, 2, 1, "max.message.bytes=20000", "compression.type=uncompressed")
+        for container in self.node.fleet(3):
+            container.write(1000)
+        self.begin(self.broker, compression="none", **{"rdkafka.batch.num.messages": 100})
+        self.end_well(self.broker)
+        self.assertIn("records were refused", self.under_test.errors())
+        self.assertNotIn("record rejected", self.under_test.errors())
+
+    def begin_sasl(self, password, **rows):
         self.begin(self.broker, brokers=self.broker.sasl_address, tls="on", ca_file=self.broker.tls_file("ca.crt"), sasl_mechanism="PLAIN",
-                   username="drave", password_file=self.secret(password))
+                   username="drave", password_file=self.secret(password), **rows)
 
     def test_tls(self):
         self.broker.create(self.topic)
