@@ -10,7 +10,10 @@
 
 #include "common/must.h"
 
-static struct collector_set *variants[TEMPLATES][STRATEGIES];
+#define MIN_READY_KINDS 3
+
+static struct collector_set *variants[TEMPLATES][STRATEGIES][MIN_READY_KINDS];
+static const int min_ready_seconds[MIN_READY_KINDS] = {0, 4, 15};
 
 static const char *const templates[TEMPLATES] = {
     "{\"containers\":[{\"name\":\"c\",\"image\":\"a\"}]}",
@@ -32,19 +35,20 @@ void world_setup(void)
 	struct err err;
 
 	for (int t = 0; t < TEMPLATES; t++) {
-		for (int s = 0; s < STRATEGIES; s++) {
+		for (int i = 0; i < STRATEGIES * MIN_READY_KINDS; i++) {
+			int s = i / MIN_READY_KINDS, m = i % MIN_READY_KINDS;
 			char *text = xasprintf("{\"metadata\":{\"name\":\"" SET_NAME
 					       "\",\"namespace\":\"ns\",\"uid\":\"" SET_UID
 					       "\",\"resourceVersion\":\"1\",\"generation\":1},\"spec\":{"
 					       "\"selector\":{\"matchLabels\":{\"app\":\"x\"}},"
 					       "\"template\":{\"metadata\":{\"labels\":{\"app\":\"x\"}},"
 					       "\"spec\":%s},\"updateStrategy\":%s,"
-					       "\"revisionHistoryLimit\":2}}",
-			    templates[t], strategies[s]);
+					       "\"minReadySeconds\":%d,\"revisionHistoryLimit\":2}}",
+			    templates[t], strategies[s], min_ready_seconds[m]);
 			cJSON *tree = cJSON_Parse(text);
 
-			must(tree != NULL && collector_set_read(&variants[t][s], tree, &err) == 0 &&
-			     variants[t][s]->complaint == NULL);
+			must(tree != NULL && collector_set_read(&variants[t][s][m], tree, &err) == 0 &&
+			     variants[t][s][m]->complaint == NULL);
 			cJSON_Delete(tree);
 			free(text);
 		}
@@ -55,7 +59,8 @@ void world_teardown(void)
 {
 	for (int t = 0; t < TEMPLATES; t++)
 		for (int s = 0; s < STRATEGIES; s++)
-			collector_set_free(variants[t][s]);
+			for (int m = 0; m < MIN_READY_KINDS; m++)
+				collector_set_free(variants[t][s][m]);
 }
 
 /* ---- memory, chance, log ------------------------------------------------------------------------------- */
@@ -241,8 +246,10 @@ bool world_relabel_node(struct world *world)
 
 size_t world_node_id(const struct world *world, const char *name)
 {
+	const char *digits = name + sizeof "node-" - 1; /* two of them */
+
 	(void)world;
-	return (size_t)strtoul(name + sizeof "node-" - 1, NULL, 10);
+	return (size_t)(10 * (digits[0] - '0') + digits[1] - '0');
 }
 
 /* ---- the set and its revisions ------------------------------------------------------------------------- */
@@ -251,8 +258,8 @@ static void put_set(struct world *world)
 {
 	struct collector_set *set = keep(world, x_new(set));
 
-	*set =
-	    *variants[world->template_index][world->strategy_index]; /* lends everything but what follows */
+	*set = *variants[world->template_index][world->strategy_index]
+			[world->min_ready_index]; /* lends everything but what follows */
 	set->meta.generation = ++world->generation;
 	set->meta.resource_version = next_version(world);
 	set->status.observed_generation = world->generation;
@@ -289,6 +296,12 @@ const struct revision *world_find_revision(const struct world *world, const char
 	return find_revision(world, hash, &id);
 }
 
+static struct kube_owner our_owner(void)
+{
+	return (struct kube_owner){
+	    .kind = COLLECTOR_SET_KIND, .name = SET_NAME, .uid = SET_UID, .api_version = COLLECTOR_SET_API};
+}
+
 static void fill_labels(struct world *world, struct kube_meta *meta, const char *hash)
 {
 	meta->namespace_name = "ns";
@@ -296,8 +309,7 @@ static void fill_labels(struct world *world, struct kube_meta *meta, const char 
 	meta->labels.items[0] = (struct kube_label){"app", "x"};
 	meta->labels.items[1] = (struct kube_label){POD_HASH_LABEL, keep_text(world, hash)};
 	meta->labels.count = 2;
-	meta->controller = (struct kube_owner){
-	    .kind = COLLECTOR_SET_KIND, .name = SET_NAME, .uid = SET_UID, .api_version = COLLECTOR_SET_API};
+	meta->controller = our_owner();
 }
 
 void world_write_revision(
@@ -316,6 +328,7 @@ void world_write_revision(
 	revision->number = number;
 	fill_labels(world, &revision->meta, hash);
 	if (old != NULL) {
+		revision->meta.controller = old->meta.controller;
 		revision->data = old->data;
 		revision->data_len = old->data_len;
 	} else {
@@ -419,6 +432,8 @@ void world_relabel_pod(struct world *world, const char *uid, const char *hash)
 		return;
 	copy = copy_pod(world, pod);
 	fill_labels(world, &copy->meta, hash);
+	copy->meta.labels.items[0] = pod->meta.labels.items[0];
+	copy->meta.controller = pod->meta.controller;
 	put(world, ENTRY_POD, id, copy);
 }
 
@@ -492,7 +507,6 @@ static void move_on(struct world *world, size_t id)
 		copy->phase = POD_RUNNING;
 		copy->is_ready = true;
 		copy->ready_since_ms = world->now_ms;
-		world->broken_by_us[node_id] = false;
 	}
 	put(world, ENTRY_POD, id, copy);
 }
@@ -502,6 +516,22 @@ void world_kubelets(struct world *world, double chance)
 	for (size_t i = 0; i < world->pod_count; i++)
 		if (world->now.pods[i] != NULL && world_chance(world, chance))
 			move_on(world, i);
+	world_note_available(world);
+}
+
+static bool is_available(const struct world *world, const struct pod *pod)
+{
+	return world_matches(&pod->meta) &&
+	       pod_is_available(pod, min_ready_seconds[world->min_ready_index], world->now_ms);
+}
+
+void world_note_available(struct world *world)
+{
+	if (memchr(world->broken_by_us, true, sizeof world->broken_by_us) == NULL)
+		return;
+	for (size_t i = 0; i < world->pod_count; i++)
+		if (world->now.pods[i] != NULL && is_available(world, world->now.pods[i]))
+			world->broken_by_us[world_node_id(world, world->now.pods[i]->target)] = false;
 }
 
 bool world_has_successor(const struct world *world, const struct state *state, const struct pod *pod)
@@ -510,7 +540,7 @@ bool world_has_successor(const struct world *world, const struct state *state, c
 		const struct pod *other = state->pods[i];
 
 		if (other != NULL && other != pod && strcmp(other->target, pod->target) == 0 &&
-		    pod_is_available(other, 0, world->now_ms))
+		    is_available(world, other))
 			return true;
 	}
 	return false;
@@ -523,11 +553,179 @@ int world_living(const struct world *world, const char *node_name, bool count_en
 	for (size_t i = 0; i < world->pod_count; i++) {
 		const struct pod *pod = world->now.pods[i];
 
-		if (pod != NULL && strcmp(pod->target, node_name) == 0 && !pod_is_terminal(pod) &&
+		if (pod != NULL && strcmp(pod->target, node_name) == 0 && world_matches(&pod->meta) &&
+		    (world_is_ours(&pod->meta) || !pod_is_terminating(pod)) && !pod_is_terminal(pod) &&
 		    (count_ending || !pod_is_terminating(pod)))
 			count++;
 	}
 	return count;
+}
+
+/* ---- who owns what ------------------------------------------------------------------------------------- */
+
+bool world_matches(const struct kube_meta *meta)
+{
+	return strcmp(meta->labels.items[0].value, "x") == 0;
+}
+
+bool world_is_ours(const struct kube_meta *meta)
+{
+	return meta->controller.uid != NULL;
+}
+
+static const struct pod *random_own_pod(struct world *world, size_t *ret_id)
+{
+	const struct pod *pod = random_pod(world, ret_id);
+
+	return pod != NULL && world_is_ours(&pod->meta) && world_matches(&pod->meta) ? pod : NULL;
+}
+
+bool world_orphan_pod(struct world *world)
+{
+	const struct pod *pod;
+	struct pod *copy;
+	size_t id;
+
+	pod = random_own_pod(world, &id);
+	if (pod == NULL)
+		return false;
+	copy = copy_pod(world, pod);
+	copy->meta.controller = (struct kube_owner){.uid = NULL};
+	put(world, ENTRY_POD, id, copy);
+	return true;
+}
+
+bool world_unmatch_pod(struct world *world)
+{
+	const struct pod *pod;
+	struct pod *copy;
+	size_t id;
+
+	pod = random_own_pod(world, &id);
+	if (pod == NULL)
+		return false;
+	copy = copy_pod(world, pod);
+	fill_labels(world, &copy->meta, pod_hash(pod));
+	copy->meta.labels.items[0].value = "looked-into";
+	put(world, ENTRY_POD, id, copy);
+	return true;
+}
+
+bool world_adopt_pod(struct world *world, const char *uid)
+{
+	const struct pod *pod;
+	struct pod *copy;
+	size_t id;
+
+	pod = find_by(world, NULL, uid, &id);
+	if (pod == NULL || world_is_ours(&pod->meta))
+		return false;
+	copy = copy_pod(world, pod);
+	copy->meta.controller = our_owner();
+	put(world, ENTRY_POD, id, copy);
+	return true;
+}
+
+void world_release_pod(struct world *world, const char *uid)
+{
+	const struct pod *pod;
+	struct pod *copy;
+	size_t id;
+
+	pod = find_by(world, NULL, uid, &id);
+	if (pod == NULL)
+		return;
+	copy = copy_pod(world, pod);
+	copy->meta.controller = (struct kube_owner){.uid = NULL};
+	put(world, ENTRY_POD, id, copy);
+}
+
+static const struct revision *random_revision(struct world *world, size_t *ret_id)
+{
+	for (int tries = 0; tries < 16 && world->revision_count != 0; tries++) {
+		*ret_id = world_draw(world, world->revision_count);
+		if (world->now.revisions[*ret_id] != NULL)
+			return world->now.revisions[*ret_id];
+	}
+	return NULL;
+}
+
+/* A copy to be changed, with a new version. */
+static struct revision *copy_revision(struct world *world, const struct revision *revision)
+{
+	struct revision *copy = keep(world, x_new(copy));
+
+	*copy = *revision;
+	copy->meta.resource_version = next_version(world);
+	return copy;
+}
+
+bool world_orphan_revision(struct world *world)
+{
+	const struct revision *revision;
+	struct revision *copy;
+	size_t id;
+
+	revision = random_revision(world, &id);
+	if (revision == NULL || !world_is_ours(&revision->meta))
+		return false;
+	copy = copy_revision(world, revision);
+	copy->meta.controller = (struct kube_owner){.uid = NULL};
+	put(world, ENTRY_REVISION, id, copy);
+	return true;
+}
+
+bool world_adopt_revision(struct world *world, const char *hash)
+{
+	const struct revision *revision;
+	struct revision *copy;
+	size_t id;
+
+	revision = find_revision(world, hash, &id);
+	if (revision == NULL || world_is_ours(&revision->meta))
+		return false;
+	copy = copy_revision(world, revision);
+	copy->meta.controller = our_owner();
+	put(world, ENTRY_REVISION, id, copy);
+	return true;
+}
+
+bool world_double_revision(struct world *world)
+{
+	const struct revision *revision;
+	struct revision *copy;
+	char hash[24], name[REVISION_NAME_BYTES];
+	size_t id;
+
+	revision = random_revision(world, &id);
+	if (revision == NULL || world->revision_count == REVISION_MAX)
+		return false;
+	copy = copy_revision(world, revision);
+	(void)snprintf(hash, sizeof hash, "double%zu", world->revision_count);
+	revision_name(name, SET_NAME, hash);
+	copy->meta.name = copy->meta.uid = keep_text(world, name);
+	fill_labels(world, &copy->meta, hash);
+	copy->number += (int64_t)world_draw(world, 3) - 1;
+	put(world, ENTRY_REVISION, world->revision_count++, copy);
+	return true;
+}
+
+bool world_has_leftovers(const struct world *world)
+{
+	for (size_t i = 0; i < world->pod_count; i++) {
+		const struct pod *pod = world->now.pods[i];
+
+		if (pod != NULL && !pod_is_terminating(pod) &&
+		    world_matches(&pod->meta) != world_is_ours(&pod->meta))
+			return true;
+	}
+	for (size_t i = 0; i < world->revision_count; i++) {
+		const struct revision *one = world->now.revisions[i];
+
+		if (one != NULL && !world_is_ours(&one->meta))
+			return true;
+	}
+	return false;
 }
 
 /* ---- life ---------------------------------------------------------------------------------------------- */
@@ -538,6 +736,7 @@ void world_init(struct world *world, uint64_t seed, bool may_surge, size_t nodes
 	while (world->node_count < nodes)
 		world_add_node(world);
 	world->strategy_index = (int)world_draw(world, may_surge ? STRATEGIES : SAFE_STRATEGIES);
+	world->min_ready_index = (int)world_draw(world, MIN_READY_KINDS);
 	put_set(world);
 }
 

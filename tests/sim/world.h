@@ -18,7 +18,7 @@
 
 #define NODE_MAX        64
 #define POD_MAX         4096
-#define REVISION_MAX    64
+#define REVISION_MAX    256
 #define TEMPLATES       3
 #define STRATEGIES      6 /* the first SAFE_STRATEGIES do not surge */
 #define SAFE_STRATEGIES 4
@@ -51,8 +51,9 @@ struct world {
 	int template_index, strategy_index;
 	int64_t generation, now_ms;
 	bool may_surge;
+	int min_ready_index;
 	size_t births[NODE_MAX];     /* places in the log, by which nodes of one name are told apart */
-	bool broken_by_us[NODE_MAX]; /* a pod that was available was taken for an update, and none is
+	bool broken_by_us[NODE_MAX]; /* a pod that was available was taken for an update, and none has been
 					available since */
 	void **memory;
 	size_t memory_count, memory_room;
@@ -82,6 +83,21 @@ bool world_fail_pod(struct world *world, const char *reason);
 bool world_unready_pod(struct world *world);
 bool world_user_deletes_pod(struct world *world);
 
+/* Its owner is taken away / its label, so that the set has no right to it; of a random one that is ours. */
+bool world_orphan_pod(struct world *world);
+bool world_unmatch_pod(struct world *world);
+bool world_orphan_revision(struct world *world);
+/* Another one of the same bytes, under another hash. */
+bool world_double_revision(struct world *world);
+
+/* To be called whenever time has passed or pods have moved. */
+void world_note_available(struct world *world);
+/* Is the selector's label on it?  Has it our owner? */
+bool world_matches(const struct kube_meta *meta);
+bool world_is_ours(const struct kube_meta *meta);
+/* Something matches and is not ours, or the other way round. */
+bool world_has_leftovers(const struct world *world);
+
 /* Kubelets and garbage collector: each pod moves on with this chance: bound, ready, ended, collected. */
 void world_kubelets(struct world *world, double chance);
 
@@ -91,6 +107,10 @@ const struct pod *world_create_pod(
     struct world *world, const char *name, const struct node *node, const char *hash);
 bool world_delete_pod(struct world *world, const char *uid);
 void world_relabel_pod(struct world *world, const char *uid, const char *hash);
+/* false: another one's already, or gone. */
+bool world_adopt_pod(struct world *world, const char *uid);
+void world_release_pod(struct world *world, const char *uid);
+bool world_adopt_revision(struct world *world, const char *hash);
 const struct revision *world_find_revision(const struct world *world, const char *hash);
 void world_write_revision(
     struct world *world, const struct collector_set *set, const char *hash, int64_t number);
@@ -99,7 +119,8 @@ void world_delete_revision(struct world *world, const char *hash);
 size_t world_node_id(const struct world *world, const char *name);
 /* Has this state an available pod on the pod's node, beside it? */
 bool world_has_successor(const struct world *world, const struct state *state, const struct pod *pod);
-/* Pods on the node that have not ended / that are not ending. */
+/* Pods on the node that match and have not ended / that are not ending.  An orphan that is ending is nobody's: it
+ * cannot be adopted any more (K-5), and as upstream's, a set does not wait for it. */
 int world_living(const struct world *world, const char *node_name, bool count_ending);
 
 #endif
