@@ -31,6 +31,7 @@
 #define UID_BYTES     63
 #define OWN_PREFIX    "drave.dev/"
 #define EXCLUDE       "drave.dev/exclude"
+#define LOCKS_STATE   "drave.dev/locks-state" /* read by the admission policy of sets */
 #define CONFIG_HASH   "kubernetes.io/config.hash"
 #define CONFIG_MIRROR "kubernetes.io/config.mirror"
 #define TEMPLATE_HASH "pod-template-hash"
@@ -134,8 +135,8 @@ static bool pays(struct budget *budget, const cJSON *item)
 	return true;
 }
 
-/* Kept whatever room there is: there are no more of these than names in the configuration, and they are short.
- * A longer value is none for a template. */
+/* Kept whatever room there is: there are no more of these than names in the configuration, and they are
+ * short. A longer value is none for a template. */
 static bool serves_template(const struct metadata_choice *choice, enum metadata_kind kind, const cJSON *item)
 {
 	return metadata_choice_is_in_template(choice, kind, item->string) &&
@@ -183,7 +184,8 @@ static int read_labels(struct labels *ret_labels, struct chunk **memory, struct 
 	for (size_t i = 0; i < count; i++) {
 		item = found[i].item;
 		found[i].is_for_records =
-		    metadata_choice_use(choice, kind, item->string) == METADATA_FOR_RECORDS && pays(budget, item);
+		    metadata_choice_use(choice, kind, item->string) == METADATA_FOR_RECORDS &&
+		    pays(budget, item);
 		if (found[i].is_for_records || serves_template(choice, kind, item))
 			found[chosen++] = found[i];
 	}
@@ -437,6 +439,13 @@ static void take_own_annotation(struct pod_facts *facts, const char *name, const
 		facts->refused = keep(&facts->memory, name);
 }
 
+/* Is it addressed to us, and not the one about the whole pod? */
+static bool is_further_own(const char *name)
+{
+	return strncmp(name, OWN_PREFIX, sizeof OWN_PREFIX - 1) == 0 && strcmp(name, EXCLUDE) != 0 &&
+	       strcmp(name, LOCKS_STATE) != 0;
+}
+
 /* Annotations that are addressed to us.  What is said of a container goes before what is said of its pod,
  * however they are sorted. */
 static void read_own_annotations(const struct reading *reading)
@@ -450,9 +459,7 @@ static void read_own_annotations(const struct reading *reading)
 		take_own_annotation(facts, EXCLUDE, whole);
 	for (size_t i = 0; i < facts->container_count; i++)
 		facts->containers[i].is_excluded = facts->is_excluded;
-	cJSON_ArrayForEach(
-	    item, reading->annotations) if (strncmp(item->string, OWN_PREFIX, sizeof OWN_PREFIX - 1) == 0 &&
-					    strcmp(item->string, EXCLUDE) != 0)
+	cJSON_ArrayForEach(item, reading->annotations) if (is_further_own(item->string))
 	    take_own_annotation(facts, item->string, item->valuestring);
 }
 

@@ -226,6 +226,7 @@ START_TEST(annotations_of_ours_exclude_or_are_refused)
 	    {ANNOTATED("\"drave.dev/parser\":\"json\""), false, "drave.dev/parser"},
 	    {ANNOTATED("\"drave.dev/parser\":\"json\",\"drave.dev/exclude\":\"true\""), true,
 		"drave.dev/parser"},
+	    {ANNOTATED("\"drave.dev/locks-state\":\"true\""), false, ""},
 	    {ANNOTATED("\"drave.development/x\":\"true\""), false, ""},
 	};
 
