@@ -456,6 +456,7 @@ void collector_conf_unref(struct collector_conf *conf)
 void collector_conf_make_dry(struct collector_conf *conf)
 {
 	static const char text[] = "[output:dry-run]\ntype = stdout\n";
+	int schema = conf->outputs != NULL ? conf->outputs->common.metadata_schema : 0;
 	struct ini ini = {0};
 	struct ini_complaints complaints;
 
@@ -464,6 +465,7 @@ void collector_conf_make_dry(struct collector_conf *conf)
 	ini_read_text(&ini, "dry-run", text, strlen(text), getenv, &complaints);
 	load_output(conf, ini.sections, "dry-run", &complaints);
 	conf->outputs->memory_share = conf->collector.memory_limit;
+	conf->outputs->common.metadata_schema = schema;
 	must(complaints.error_count == 0);
 	ini_release(&ini);
 	ini_complaints_release(&complaints);

@@ -94,7 +94,7 @@ struct collector_conf *collector_conf_load(
 struct collector_conf *collector_conf_load_text(const char *name, const char *text, const char *const *overrides, struct ini_complaints *complaints);
 struct collector_conf *collector_conf_ref(struct collector_conf *conf);
 void collector_conf_unref(struct collector_conf *conf);
-/* For --dry-run: puts one output of type stdout, which takes everything, in place of all outputs. */
+/* For --dry-run: puts one output of type stdout, which takes everything, in place of all outputs, with the first one's metadata_schema. */
 void collector_conf_make_dry(struct collector_conf *conf);
 
 /* What may not change while the program runs: NULL = fine, else the key that differs. */

@@ -272,10 +272,10 @@ class ConfigurationTest(case.FlowCase):
                 self.assertEqual(status, 0, out + told)
                 self.assertNotRegex(told, r"level=(warn|error)")
 
-    def records(self, schema):
-        """Of a node with one container of three lines."""
-        status, out, told = self.run_with(f"[output:main]\ntype = stdout\nmetadata_schema = {schema}\n", "--once", *(
-            word for row in (f"input:pods.path={self.dir}/pods", f"collector.state_dir={self.dir}/{schema}", "collector.listen=127.0.0.1:0") for word in ("-o", row)))
+    def records(self, name):
+        """What the block would send of a node with one container of three lines."""
+        status, out, told = self.run_with(self.configuration(name), "--dry-run", "-o", f"input:pods.path={self.dir}/pods",
+                                          "-o", f"collector.state_dir={self.dir}", "-o", "kubernetes.metadata_source=none")
         self.assertEqual(status, 0, told)
         return [json.loads(line) for line in out.splitlines()]
 
@@ -284,18 +284,17 @@ class ConfigurationTest(case.FlowCase):
         with open(PAPER, encoding="utf-8") as file:
             paper = file.read()
         inner = re.search(r"in the same fields \(`\"log\"`, `\"stream\"`, `\"kubernetes\": \{(.+?)\}`\)", paper)[1]
-        expected = {"fluentbit": {"log", "stream", *(f"kubernetes.{field}" for field in re.findall(r"\w+", inner))}}
-        for schema in ("vector", "ecs"):
-            self.assertIn(f"metadata_schema = {schema}\n", "".join(blocks("check").values()))
+        expected = {"fluent-bit": {"log", "stream", *(f"kubernetes.{field}" for field in re.findall(r"\w+", inner))}}
+        for name, schema in (("vector", "vector"), ("filebeat", "ecs")):
             row = re.search(rf"^\| fields (.+?) \| `metadata_schema = {schema}`, the same \|$", paper, re.M)[1]
-            expected[schema] = set(re.findall(r"`([@\w.]+)`", row))
-        for schema, fields in expected.items():
-            records = self.records(schema)
+            expected[name] = set(re.findall(r"`([@\w.]+)`", row))
+        for name, fields in expected.items():
+            records = self.records(name)
             self.assertEqual(len(records), 3)
             for field in fields:
                 value = records[0]
                 for step in field.split("."):
-                    self.assertIn(step, value, f"{schema}: {field} in {records[0]}")
+                    self.assertIn(step, value, f"{name}: {field} in {records[0]}")
                     value = value[step]
 
 
