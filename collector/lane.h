@@ -1,6 +1,6 @@
 /* A lane: one queue of sealed batches that are sent one after the other, so that order holds.
  *
- * lane number = hash(pod uid, container) mod lanes; each destination (topic, or URL and headers) has its own lanes, so that one that is held stops only
+ * lane number = hash(pod uid, container) mod lanes; each destination (topic, and what of key and headers is from labels; or URL and headers) has its own lanes, so that one that is held stops only
  * its own streams. */
 #ifndef DRAVE_COLLECTOR_LANE_H
 #define DRAVE_COLLECTOR_LANE_H

@@ -29,6 +29,7 @@
 struct kafka_header {
 	char *name;
 	struct template *template;
+	size_t place; /* in the destination, if labels are in it; else 0 */
 	struct buf value;
 	bool is_filled;
 };
@@ -61,6 +62,18 @@ static size_t longest_key(const struct kafka_messages *messages)
 	return filled > usual ? filled : usual;
 }
 
+/* As kafka_options_destination fills them. */
+static void find_places(struct kafka_messages *messages)
+{
+	size_t place = 1;
+
+	if (template_needs_metadata(messages->key))
+		messages->key_place = place++;
+	for (size_t i = 0; i < messages->options->headers.count; i++)
+		if (template_needs_metadata(messages->headers[i].template))
+			messages->headers[i].place = place++;
+}
+
 void kafka_messages_init(
     struct kafka_messages *messages, const struct kafka_options *options, const char *node_name)
 {
@@ -79,6 +92,7 @@ void kafka_messages_init(
 		messages->headers[i].template = template_new(equals + 1, TEMPLATE_PLAIN);
 		buf_init(&messages->headers[i].value, template_longest(messages->headers[i].template));
 	}
+	find_places(messages);
 	messages->depends_on_time = needs_time(messages);
 	messages->depends_on_stream = needs_stream(messages);
 }
@@ -102,13 +116,24 @@ void kafka_messages_forget(struct kafka_messages *messages)
 	messages->source = NULL;
 }
 
+/* The text at this place of the parcel's destination, or, where it has none, the template filled for this
+ * record.  False if that cannot be filled. */
+static bool fill(const struct template *template, size_t place, const struct parcel *parcel,
+    const struct parcel_record *record, struct buf *out)
+{
+	if (place != 0)
+		return parcel->destination[place][0] != '\0' && buf_add_text(out, parcel->destination[place]);
+	return template_expand(template, record->source->origin, (enum record_stream)record->stream,
+	    record->time_ns, out);
+}
+
 /* Brings the headers' values and, if there is one, the template of the key up to this record.  A key that
  * cannot be filled becomes the usual one, so that the container's order holds; such a header is left out. */
-static void expand(struct kafka_messages *messages, const struct parcel_record *record, bool with_key)
+static void expand(struct kafka_messages *messages, const struct parcel *parcel,
+    const struct parcel_record *record, bool with_key)
 {
 	int64_t minute = messages->depends_on_time ? record->time_ns / NS_PER_MINUTE : 0;
 	int stream = messages->depends_on_stream ? record->stream : 0;
-	const struct origin *origin = record->source->origin;
 
 	if (messages->source == record->source && messages->minute == minute && messages->stream == stream)
 		return;
@@ -117,17 +142,14 @@ static void expand(struct kafka_messages *messages, const struct parcel_record *
 	messages->stream = stream;
 	if (with_key) {
 		buf_clear(&messages->key_text);
-		if (!template_expand(messages->key, origin, (enum record_stream)record->stream,
-			record->time_ns, &messages->key_text))
-			must(template_expand(
-			    messages->stream_key, origin, RECORD_UNKNOWN, 0, &messages->key_text));
+		if (!fill(messages->key, messages->key_place, parcel, record, &messages->key_text))
+			must(fill(messages->stream_key, 0, parcel, record, &messages->key_text));
 	}
 	for (size_t i = 0; i < messages->options->headers.count; i++) {
 		struct kafka_header *header = &messages->headers[i];
 
 		buf_clear(&header->value);
-		header->is_filled = template_expand(header->template, origin,
-		    (enum record_stream)record->stream, record->time_ns, &header->value);
+		header->is_filled = fill(header->template, header->place, parcel, record, &header->value);
 	}
 }
 
@@ -215,7 +237,7 @@ rd_kafka_resp_err_t kafka_messages_enqueue_record(struct kafka_messages *message
 	size_t count;
 
 	set_time(messages, record, now_ns, &content);
-	expand(messages, record, true);
+	expand(messages, parcel, record, true);
 	count = add_fixed(messages, parts, topic, &content);
 	count = add_headers(messages, parts, count);
 	return enqueue(messages, rk, parts, count, &content);
@@ -229,7 +251,7 @@ rd_kafka_resp_err_t kafka_messages_enqueue_batch(struct kafka_messages *messages
 	size_t count;
 
 	set_time(messages, &parcel->records[0], now_ns, &content);
-	expand(messages, &parcel->records[0], false);
+	expand(messages, parcel, &parcel->records[0], false);
 	buf_clear(&messages->key_text);
 	must(buf_printf(&messages->key_text, "%s/%u", messages->node_name, parcel->lane));
 	count = add_fixed(messages, parts, topic, &content);

@@ -18,6 +18,7 @@ struct kafka_messages {
 	const struct kafka_options *options;
 	const char *node_name;
 	struct template *key, *stream_key; /* the latter where the former cannot be filled */
+	size_t key_place;             /* in the destination, if labels are in it; else 0 */
 	struct kafka_header *headers; /* as many as the options have */
 	struct buf key_text;
 	const struct source

@@ -167,6 +167,36 @@ const struct bind_row kafka_rows[] = {
     {.key = NULL},
 };
 
+/* ---- where records go ------------------------------------------------------------------------- */
+
+static bool needs_metadata(const char *text)
+{
+	struct template *template = template_new(text, TEMPLATE_PLAIN);
+	bool needs = template_needs_metadata(template);
+
+	template_free(template);
+	return needs;
+}
+
+/* Whatever a topic may not have is replaced when it is used: kafka_topic_name. */
+size_t kafka_options_destination(const void *base, struct destination_text *ret_texts)
+{
+	const struct kafka_options *options = base;
+	size_t count = 0;
+
+	_Static_assert(2 + KAFKA_HEADERS_MAX <= OUTPUT_TEMPLATES, "topic, key and headers have their places");
+	ret_texts[count++] = (struct destination_text){options->topic, TEMPLATE_PLAIN, options->fallback_topic};
+	if (options->key != NULL && needs_metadata(options->key))
+		ret_texts[count++] = (struct destination_text){options->key, TEMPLATE_PLAIN, NULL};
+	for (size_t i = 0; i < options->headers.count; i++) {
+		const char *template = strchr(options->headers.items[i], '=') + 1;
+
+		if (needs_metadata(template))
+			ret_texts[count++] = (struct destination_text){template, TEMPLATE_PLAIN, NULL};
+	}
+	return count;
+}
+
 /* ---- how long a record may be ---------------------------------------------------------------- */
 
 static size_t longest_expansion(const char *text)

@@ -41,6 +41,9 @@ extern const struct bind_row kafka_rows[];
 /* output_ops.check: judges keys together, and asks librdkafka about each rdkafka.* key. */
 void kafka_options_check(const void *options, const struct ini_section *section, const char *section_name,
     struct ini_complaints *complaints);
+/* output_ops.destination: the topic; then the key, and each header, that labels or annotations are in.  So a message
+ * tells what its pod's were when its record was read, however late it is sent. */
+size_t kafka_options_destination(const void *options, struct destination_text *ret_texts);
 /* output_ops.record_limit: what librdkafka takes as one message, less the longest key and headers that the
  * templates can become. */
 size_t kafka_options_record_limit(const void *options);

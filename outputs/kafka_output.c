@@ -253,15 +253,6 @@ static const struct format *format(const void *options)
 	return &format_ndjson;
 }
 
-/* Whatever a topic may not have is replaced when it is used: kafka_topic_name. */
-static size_t destination(const void *base, struct destination_text *ret_texts)
-{
-	const struct kafka_options *options = base;
-
-	ret_texts[0] = (struct destination_text){options->topic, TEMPLATE_PLAIN, options->fallback_topic};
-	return 1;
-}
-
 static struct bind_range retry_backoff(const void *base)
 {
 	const struct kafka_options *options = base;
@@ -278,7 +269,7 @@ const struct output_ops output_kafka = {
     .check = kafka_options_check,
     .wants_packed = wants_packed,
     .format = format,
-    .destination = destination,
+    .destination = kafka_options_destination,
     .record_limit = kafka_options_record_limit,
     .retry_backoff = retry_backoff,
     .open = open_output,

@@ -150,7 +150,7 @@ struct shipment {
 	struct bench *bench;
 	char *raw, *body;
 	struct parcel_record *records;
-	const char *destination[1];
+	const char *destination[OUTPUT_TEMPLATES];
 	size_t open_count;
 	bool is_done;
 	unsigned counts[4]; /* answers by kind */

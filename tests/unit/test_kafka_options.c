@@ -139,6 +139,25 @@ START_TEST(a_topic_says_where_records_without_the_label_go)
 }
 END_TEST
 
+START_TEST(labels_in_key_and_headers_are_part_of_the_destination)
+{
+	struct destination_text texts[OUTPUT_TEMPLATES];
+
+	configure(NEEDED "key = {pod}\nheaders = a={node}\n");
+	ck_assert_uint_eq(kafka_options_destination(&options, texts), 1);
+	release();
+	configure(NEEDED "key = {label:k}\nheaders = a={node}, b={annotation:b:-x}, c={label:c}\nfallback_topic = f\n");
+	ck_assert_uint_eq(kafka_options_destination(&options, texts), 4);
+	ck_assert_str_eq(texts[0].template, "logs");
+	ck_assert_str_eq(texts[0].fallback, "f");
+	ck_assert_str_eq(texts[1].template, "{label:k}");
+	ck_assert_str_eq(texts[2].template, "{annotation:b:-x}");
+	ck_assert_str_eq(texts[3].template, "{label:c}");
+	ck_assert_ptr_null(texts[3].fallback);
+	release();
+}
+END_TEST
+
 START_TEST(headers_are_names_and_templates)
 {
 	refuses("headers = cluster\n", "name=template");
@@ -304,7 +323,8 @@ UNIT_MAIN("kafka_options", brokers_and_topic_are_enough_and_needed, acks_0_is_re
     properties_that_librdkafka_does_not_know_are_named_with_its_version,
     properties_that_promises_rest_on_are_refused_with_the_reason,
     a_batch_takes_neither_key_nor_headers_of_one_container,
-    a_topic_says_where_records_without_the_label_go, headers_are_names_and_templates,
+    a_topic_says_where_records_without_the_label_go,
+    labels_in_key_and_headers_are_part_of_the_destination, headers_are_names_and_templates,
     logins_and_certificates_are_whole, librdkafka_is_told_what_the_promises_need,
     the_careful_producer_goes_on_behind_what_is_refused, weaker_acks_give_up_idempotence, a_batch_is_not_compressed_twice_and_waits_for_no_other,
     a_level_that_librdkafka_has_not_becomes_its_highest, other_properties_reach_librdkafka,
