@@ -18,6 +18,7 @@ class ClusterCase(MetadataCase):
         cls.cluster = FakeCluster(scheduler=False, lifecycle=False, collector=False, kubelet=False)
         cls.addClassCleanup(cls.cluster.stop)
         cls.cluster.create("namespaces", {"metadata": {"name": "shop"}})
+        until(lambda: cls.cluster.get("serviceaccounts", "default", "shop"), "the account without which it takes no pod")
 
     def setUp(self):
         super().setUp()
