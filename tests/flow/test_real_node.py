@@ -21,13 +21,18 @@ from kit.whole import NAMESPACE, STEP_SECONDS, SYSTEM
 NO_LOSS = ("drave_input_lost_segments_total", "drave_input_lost_bytes_total", "drave_output_dropped_records_total", "drave_audit_imbalance_bytes")
 
 
+def run_of(pod):
+    """Which run of which pod."""
+    return pod["metadata"]["uid"], pod["status"]["containerStatuses"][0]["restartCount"]
+
+
 @cluster.only("real")
 class RealNodeTest(unittest.TestCase):
     """The fake one's nodes run nothing."""
 
     @classmethod
     def setUpClass(cls):
-        cls.whole = cls.enterClassContext(whole.Whole(LOG_MAX_SIZE="100Ki", LOG_INTERVAL="3s", RESTART_PERIOD="2s"))
+        cls.whole = cls.enterClassContext(whole.Whole(LOG_MAX_SIZE="100Ki", LOG_INTERVAL="3s", RESTART_PERIOD="2s", SYNC_INTERVAL="3s"))
         cls.cluster, cls.truth = cls.whole.cluster, cls.whole.truth
         cls.whole.install()
         cls.whole.begin_writing()
@@ -67,18 +72,26 @@ class RealNodeTest(unittest.TestCase):
 
     def test_records_carry_the_labels_that_kubectl_shows(self):
         """By auto, from the kubelet, whose certificate the cluster's authority has signed."""
-        self.use("auto")
+        self.use(source="auto")
         self.records_carry_labels("kubelet")
 
     def test_records_carry_them_from_the_api_server_too(self):
-        self.use("api")
+        self.use(source="api")
         self.records_carry_labels("api")
 
-    def use(self, source):
-        """A configuration with this source of metadata."""
-        if self.whole.source != source:
-            self.whole.apply(source)
-            self.whole.rolled(self.whole.change_template())
+    def test_a_changed_configmap_is_taken_without_a_restart(self):
+        """Each output ends, and goes on where it was."""
+        self.use(age="100ms")
+        self.all_arrived()
+
+    def use(self, **words):
+        """Applies a configuration with these words, and waits until the collector has taken it."""
+        if words.items() <= self.whole.words.items():
+            return
+        before, count = self.whole.collector(), self.metric("drave_config_reloads_total", result="taken")
+        self.whole.apply(**words)
+        self.until(lambda: self.metric("drave_config_reloads_total", result="taken") > count, "the configuration taken")
+        self.assertEqual(run_of(self.whole.collector()), run_of(before))
 
     def records_carry_labels(self, source):
         self.until(lambda: self.metric("drave_metadata_source_up", source=source) == 1, f"{source} answers")

@@ -43,14 +43,14 @@ brokers = {brokers}
 topic = {topic}
 batch_records = {records}
 lanes = {lanes}
-batch_age = 200ms
+batch_age = {age}
 
 [output:http]
 type = http
 url = {url}
 batch_records = {records}
 lanes = {lanes}
-batch_age = 200ms
+batch_age = {age}
 """
 
 
@@ -76,7 +76,7 @@ class Whole:
 
     def __init__(self, **settings):
         self.settings = settings
-        self.source = None
+        self.words = {"source": "auto", "age": "200ms", "records": BATCH_RECORDS, "lanes": LANES}    # of the configuration
         self.absences = []      # of the collector: (from, to)
         self.cuts = 0           # how often it, or an end, went without a word: each may have sent twice what was in flight
 
@@ -111,10 +111,10 @@ class Whole:
 
     # ---- what is installed ---------------------------------------------------------------------------
 
-    def install(self, source="auto"):
+    def install(self):
         self.load_image()
         self.cluster.install_definition()
-        self.apply(source)
+        self.apply()
         self.collector()
 
     def load_image(self):
@@ -125,16 +125,16 @@ class Whole:
             version = re.search(r"AC_INIT\(\[drave\], \[(.*?)\]", file.read())[1]
         self.cluster.make_image(f"drave:{version}", "", *programs())
 
-    def apply(self, source):
-        """kubectl apply -k, with this machine's ends and a source of metadata."""
-        self.source = source
-        text = CONFIGURATION.format(source=source, brokers=self.broker.address, topic=TOPIC, url=self.http.url, records=BATCH_RECORDS, lanes=LANES)
+    def apply(self, **words):
+        """kubectl apply -k, with this machine's ends, and with other words of the configuration."""
+        self.words.update(words)
+        text = CONFIGURATION.format(brokers=self.broker.address, topic=TOPIC, url=self.http.url, **self.words)
         overlay = os.path.join(self.cluster.dir, "overlay")
         os.makedirs(overlay, exist_ok=True)
         patch = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": SET, "namespace": SYSTEM}, "data": {"collector.ini": text}}
         with open(os.path.join(overlay, "kustomization.yaml"), "w") as file:
             json.dump({"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization",
-                       "resources": [os.path.relpath(os.environ.get("NODE_DEPLOY", DEPLOY), overlay)], "patches": [{"patch": json.dumps(patch)}]}, file)
+                       "resources": [os.path.relpath(DEPLOY, overlay)], "patches": [{"patch": json.dumps(patch)}]}, file)
         self.cluster.kubectl("apply", "-k", overlay)
 
     def begin_writing(self):
