@@ -23,6 +23,10 @@ class EndToEndCase(SetCase):
     def kubectl(self, *words, **more):
         return self.cluster.kubectl("-n", self.ns, *words, **more)
 
+    def controller(self, name="controller", **rows):
+        """With the rights that the manifests give it, and no other."""
+        return super().controller(name, kubeconfig=self.cluster.rights_in(self.ns), **rows)
+
     def uids(self):
         return {pod["metadata"]["uid"] for pod in self.pods()}
 

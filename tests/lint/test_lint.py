@@ -17,6 +17,7 @@ import banned
 import hardening
 import headers
 import layers
+import manifests
 import papers
 import samples
 import sizes
@@ -233,6 +234,41 @@ class Samples(Tree):
         self.put("conf/collector.ini", "")
         with mock.patch.dict(os.environ, {"CI": "true"}):
             self.expect(samples, "conf/collector.ini:1: drave-collector is not built, so nothing was compared")
+
+
+class Manifests(Tree):
+    def setUp(self):
+        super().setUp()
+        path = self.put("drave-collector", "#!/bin/sh\nawk -v f=\"$3\" '/bad/ { print f \":\" NR \": a bad key\"; bad = 1 } END { exit bad }' \"$3\" >&2\n")
+        os.chmod(path, os.stat(path).st_mode | stat.S_IXUSR)
+        self.put("configure.ac", "AC_INIT([drave], [1.2.3], [])\n")
+        self.put("deploy/Makefile.inc", "EXTRA_DIST += deploy/a/collector.ini deploy/a.yaml\n")
+        self.put("deploy/a/collector.ini", "[collector]\n")
+        self.put("deploy/a.yaml", "image: drave:1.2.3\n")
+
+    def test_a_good_one_is_fine(self):
+        self.expect(manifests)
+
+    def test_a_bad_configuration_is_found_at_its_line(self):
+        self.put("deploy/a/collector.ini", "[collector]\nbad = 1\n")
+        self.expect(manifests, "deploy/a/collector.ini:2: a bad key")
+
+    def test_a_bad_one_within_yaml_too(self):
+        self.put("deploy/a.yaml", "data:\n  collector.ini: |\n    [collector]\n\n    bad = 1\n  other: bad\n")
+        self.expect(manifests, "deploy/a.yaml:5: a bad key")
+
+    def test_an_image_of_another_version_is_found(self):
+        self.put("deploy/a.yaml", "x:\n  image: drave:1.2.2\n")
+        self.expect(manifests, "deploy/a.yaml:2: the image is not of version 1.2.3")
+
+    def test_what_the_archive_would_lack_is_found(self):
+        self.put("deploy/b.yaml", "")
+        self.expect(manifests, "deploy/b.yaml:1: is not named in deploy/Makefile.inc, so the archive lacks it")
+
+    def test_nothing_is_passed_over_in_silence_under_ci(self):
+        os.unlink(os.path.join(self.root, "drave-collector"))
+        with mock.patch.dict(os.environ, {"CI": "true"}):
+            self.expect(manifests, "deploy:1: drave-collector is not built, so no configuration was checked")
 
 
 class Hardening(Tree):

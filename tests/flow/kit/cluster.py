@@ -286,6 +286,35 @@ class Cluster:
         self.kubectl("apply", "-f", files[0], "-f", files[1])
         return self.identity(SYSTEM, "drave-controller")
 
+    def rights_in(self, namespace):
+        """The same rights for an account of the same name in another namespace; the path of its kubeconfig."""
+        for document in self._rights:
+            document = json.loads(json.dumps(document).replace(SYSTEM, namespace))
+            if document["kind"].startswith("Cluster"):
+                document["metadata"]["name"] += f"-{namespace}"
+                document.get("roleRef", {})["name"] = document["metadata"]["name"]
+            plural = document["kind"].lower() + "s"
+            self.ensure(plural, document, None if document["kind"].startswith("Cluster") else namespace)
+            if document["kind"].startswith("Cluster"):
+                self.given.append((plural, document["metadata"]["name"]))
+        return self.identity(namespace, "drave-controller")
+
+    @functools.cached_property
+    def given(self):
+        """What clear() takes away again: cluster-wide rights."""
+        return []
+
+    @functools.cached_property
+    def _rights(self):
+        """deploy/base/controller/rights.yaml, as objects."""
+        text = self.kubectl("create", "--dry-run=client", "-o", "json", "-f", os.path.join(ROOT, "deploy/base/controller/rights.yaml"))
+        found, decoder = [], json.JSONDecoder()
+        while text.strip():
+            document, end = decoder.raw_decode(text)
+            found.append(document)
+            text = text[end:].lstrip()
+        return found
+
     # ---- outages, on either --------------------------------------------------------------------------
 
     def down(self):
@@ -315,6 +344,8 @@ class Cluster:
             self._end_all(resource, SYSTEM)
         for node in self.list("nodes"):
             self.delete("nodes", node["metadata"]["name"])
+        while self.given:
+            self.delete(*self.given.pop())
         until(lambda: not self._all("pods") and not self.list("nodes"), "an empty cluster")
 
     def _end_all(self, resource, namespace=None, **options):
