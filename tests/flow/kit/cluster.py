@@ -641,7 +641,7 @@ def kubectl_path():
     for candidate in (os.environ.get("DRAVE_KUBECTL"), shutil.which("kubectl"), os.path.join(CACHE, "kubectl")):
         if candidate and os.access(candidate, os.X_OK):
             told = subprocess.run([candidate, "version", "--client", "-o", "json"], capture_output=True, text=True).stdout
-            found = re.search(r'"minor": "(\d+)', told)
+            found = re.search(r'"gitVersion": "v1\.(\d+)', told)  # "minor" is empty in one built as a module
             if found and int(found[1]) >= KUBECTL_MINOR:
                 return candidate
     if has_go():
