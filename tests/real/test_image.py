@@ -65,6 +65,16 @@ class ImageTest(unittest.TestCase):
             with open(os.path.join(self.dir, one), "rb") as first, open(os.path.join(self.dir, other), "rb") as second:
                 self.assertEqual(hashlib.sha256(first.read()).hexdigest(), hashlib.sha256(second.read()).hexdigest(), one)
 
+    def test_the_steps_of_the_containerfile_make_the_same_tree(self):
+        run(f"{TREE}/tools/copy-source", f"{self.dir}/container")
+        with open(f"{TREE}/deploy/image/Containerfile", encoding="utf-8") as file:
+            steps = [step.replace("/stage", "/build/stage") for step in re.findall(r"^RUN (.*)$", file.read(), re.M) if not step.startswith("apt-get")]
+        self.assertEqual(len(steps), 2)
+        arguments = (f"REVISION={self.config['config']['Labels']['org.opencontainers.image.revision']}", f"EPOCH={next(iter(self.entries.values())).mtime}")
+        for step in steps:
+            self.there("env", "-C", "/build/container", *arguments, "sh", "-ec", step)
+        self.assertEqual(run("diff", "--recursive", "--no-dereference", self.tree, f"{self.dir}/stage"), "")
+
     def test_it_is_small(self):
         self.assertLess(os.path.getsize(self.path), LIMIT_BYTES)
 
