@@ -36,7 +36,6 @@
 #define STANDBY_MS      100  /* how soon a free lock is noticed */
 #define LISTEN_RETRY_MS 1000
 #define WATCH_MS        10   /* while draining or reloading: how often it is asked whether that is over */
-#define SCRATCH_SLACK   (64u << 10) /* a line's prefix, and docker's escapes of a piece */
 #define STATUS_BYTES    (16u << 20)
 
 enum collector_state { STATE_STANDBY, STATE_RUNNING, STATE_DRAINING, STATE_CLOSING };
@@ -59,9 +58,7 @@ struct collector {
 	struct metric_table *metrics;
 	struct pages pages;
 	struct roster roster;
-	char *scratch;
-	size_t scratch_size;
-	struct buf unescaped;
+	struct read_buffer buffer;
 	uv_idle_t turn;
 	uv_timer_t standby, listen_retry, watch;
 	uv_signal_t signals[5];
@@ -285,9 +282,7 @@ static int open_outputs(struct collector *collector, struct err *err)
 		.http = collector->http,
 		.metrics = collector->metrics,
 		.checkpoint = collector->checkpoint,
-		.scratch = collector->scratch,
-		.scratch_size = collector->scratch_size,
-		.unescaped = &collector->unescaped,
+		.buffer = &collector->buffer,
 		.expects_metadata = collector->feed != NULL,
 		.reads_to_stop = !is_following(collector),
 		.wake = on_wake,
@@ -308,11 +303,7 @@ static int begin(struct collector *collector, struct err *err)
 			return status == -EPROTONOSUPPORT ? EX_CONFIG : EX_CANTCREAT;
 		retire_outputs(collector);
 	}
-	collector->scratch_size = collector->conf->input.max_record + SCRATCH_SLACK;
-	if (collector->scratch_size < CURSOR_READ_BYTES)
-		collector->scratch_size = CURSOR_READ_BYTES;
-	collector->scratch = xmalloc(collector->scratch_size);
-	buf_init(&collector->unescaped, collector->scratch_size);
+	read_buffer_fit(&collector->buffer, collector->conf->input.max_record);
 	if (http_new(&collector->http, &collector->loop, "drave-collector/" PACKAGE_VERSION, err) != 0)
 		return EX_OSERR;
 	open_feed(collector);
@@ -429,6 +420,7 @@ static void apply(struct collector *collector, struct collector_conf *conf)
 	collector->pages.node_name = conf->collector.node_name;
 	if (collector->state != STATE_RUNNING)
 		return; /* standing by: it begins with this one */
+	read_buffer_fit(&collector->buffer, conf->input.max_record);
 	renew_feed(collector);
 	follower_tune(collector->follower, conf->input.rescan_interval_ms, conf->input.hold_limit);
 	roster_apply(&collector->roster, conf);
@@ -714,8 +706,7 @@ static void release(struct collector *collector)
 	lock_release(&collector->lock);
 	roster_release(&collector->roster);
 	metric_table_free(collector->metrics);
-	buf_release(&collector->unescaped);
-	free(collector->scratch);
+	read_buffer_release(&collector->buffer);
 	collector_conf_unref(collector->conf);
 }
 

@@ -352,7 +352,7 @@ static void take_line(struct cursor *cursor, const char *line, size_t len, uint6
 	account_read(&cursor->ledger.account, source_bytes);
 	if (!cri_parse(&cursor->timestamps, line, len, &piece) &&
 	    (len == 0 || line[0] != '{' ||
-		    !docker_json_parse(&cursor->timestamps, line, len, cursor->env->unescaped, &piece))) {
+		    !docker_json_parse(&cursor->timestamps, line, len, &cursor->env->buffer->unescaped, &piece))) {
 		take_unparsed(cursor, line, len, offset, source_bytes);
 		return;
 	}
@@ -428,7 +428,7 @@ static size_t take_lines(struct cursor *cursor, const char *bytes, size_t len, u
 	return (size_t)(at - bytes);
 }
 
-/* A line that fills the whole scratch: what is here becomes the record, cut; the rest is skipped up to its newline. */
+/* A line that fills the whole buffer: what is here becomes the record, cut; the rest is skipped up to its newline. */
 static void take_overlong(struct cursor *cursor, const char *bytes, size_t len, uint64_t now_ms)
 {
 	uint64_t offset = cursor->read_offset;
@@ -650,27 +650,27 @@ static bool read_once(struct cursor *cursor, size_t wanted, uint64_t now_ms)
 {
 	struct cursor_env *env = cursor->env;
 	size_t size = read_size(cursor, wanted), taken;
-	ssize_t len = size != 0 ? tail_read(cursor->reader.tail, env->scratch, size, cursor->read_offset) : 0;
+	ssize_t len = size != 0 ? tail_read(cursor->reader.tail, env->buffer->bytes, size, cursor->read_offset) : 0;
 
 	cursor->is_patient = len == -EAGAIN;
 	if (len < 0) {
 		fail_to_read(cursor, (int)len);
 		return true;
 	}
-	taken = take_lines(cursor, env->scratch, (size_t)len, now_ms);
+	taken = take_lines(cursor, env->buffer->bytes, (size_t)len, now_ms);
 	if (cursor->passed)
 		env->late_bytes += taken;
 	if (taken == 0 && (size_t)len == wanted && has_room(cursor)) {
-		if (wanted < env->scratch_size)
+		if (wanted < env->buffer->size)
 			return false;
-		take_overlong(cursor, env->scratch, (size_t)len, now_ms);
+		take_overlong(cursor, env->buffer->bytes, (size_t)len, now_ms);
 	} else if ((size_t)len < wanted && has_room(cursor)) { /* short: the end, as far as it is written or wanted */
 		cursor_rest(cursor);
 		if (is_damaged_at(cursor->reader.tail, cursor->read_offset + (size_t)len - taken)) {
 			fail_to_read(cursor, -EBADMSG);
 			return true;
 		}
-		reach_end(cursor, env->scratch + taken, (size_t)len - taken, now_ms);
+		reach_end(cursor, env->buffer->bytes + taken, (size_t)len - taken, now_ms);
 		return true;
 	}
 	cursor->at_end = false;
@@ -706,8 +706,8 @@ void cursor_turn(struct cursor *cursor, uint64_t now_ms)
 		cursor_rest(cursor); /* the identity is known when the first line is whole; the tail wakes us then */
 		return;
 	}
-	if (!read_once(cursor, CURSOR_READ_BYTES, now_ms))
-		(void)read_once(cursor, cursor->env->scratch_size, now_ms);
+	if (!read_once(cursor, READ_BYTES, now_ms))
+		(void)read_once(cursor, cursor->env->buffer->size, now_ms);
 	joiner_trim(&cursor->joiner);
 }
 

@@ -12,15 +12,9 @@
 #include "collector/gatherer.h"
 #include "collector/joiner.h"
 #include "collector/ledger.h"
+#include "collector/read_buffer.h"
 #include "collector/tail.h"
 #include "common/metric.h"
-
-/* One read; a line that is longer is read again with more.  A debug build reads in crumbs, so that nearly every line is cut by a read's end. */
-#ifdef DRAVE_DEBUG
-#define CURSOR_READ_BYTES 192u
-#else
-#define CURSOR_READ_BYTES (256u << 10)
-#endif
 
 struct cursor;
 
@@ -35,9 +29,7 @@ struct cursor_env {
 	uint64_t partial_timeout_ms;
 	uint64_t settle_ms;            /* how long an unfinished last line of a file with a successor must stay as it is before it is taken for whole */
 	struct account *total;
-	char *scratch;                 /* one buffer for all cursors of the program: a turn never leaves bytes in it */
-	size_t scratch_size;
-	struct buf *unescaped;         /* likewise, for docker lines */
+	struct read_buffer *buffer;    /* one for all cursors of the program */
 	struct metric *records;
 	struct metric *missing;        /* records that go without metadata; NULL where nobody expects any */
 	struct metric *lost_truncated, *lost_hold; /* drave_input_lost_bytes_total{reason} */

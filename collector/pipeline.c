@@ -196,9 +196,7 @@ static void make_cursor_env(struct pipeline *pipeline)
 	env->partial_timeout_ms = pipeline->conf->input.partial_timeout_ms;
 	env->settle_ms = pipeline->conf->input.rescan_interval_ms;
 	env->total = &pipeline->account;
-	env->scratch = pipeline->env.scratch;
-	env->scratch_size = pipeline->env.scratch_size;
-	env->unescaped = pipeline->env.unescaped;
+	env->buffer = pipeline->env.buffer;
 	env->reads_to_stop = pipeline->env.reads_to_stop;
 	env->wake = on_cursor_wake;
 }
@@ -297,12 +295,12 @@ static uint64_t last_line_start(const struct pipeline *pipeline, const struct ta
 	uint64_t end = tail->size;
 
 	while (end > 0) {
-		size_t len = end < CURSOR_READ_BYTES ? (size_t)end : CURSOR_READ_BYTES;
-		ssize_t got = tail_read(tail, pipeline->env.scratch, len, end - len);
-		const char *newline = got > 0 ? memrchr(pipeline->env.scratch, '\n', (size_t)got) : NULL;
+		size_t len = end < READ_BYTES ? (size_t)end : READ_BYTES;
+		ssize_t got = tail_read(tail, pipeline->env.buffer->bytes, len, end - len);
+		const char *newline = got > 0 ? memrchr(pipeline->env.buffer->bytes, '\n', (size_t)got) : NULL;
 
 		if (newline != NULL)
-			return end - len + (uint64_t)(newline + 1 - pipeline->env.scratch);
+			return end - len + (uint64_t)(newline + 1 - pipeline->env.buffer->bytes);
 		if (got <= 0)
 			return end;
 		end -= len;

@@ -26,9 +26,7 @@ struct pipeline_env {
 	struct http *http;
 	struct metric_table *metrics;
 	struct checkpoint *checkpoint; /* NULL: none is kept */
-	char *scratch;
-	size_t scratch_size;
-	struct buf *unescaped;
+	struct read_buffer *buffer;
 	bool expects_metadata;         /* records without any are counted as missing theirs */
 	bool reads_to_stop;            /* --once, --dry-run: nothing beyond what was there at the start */
 	void (*wake)(void *arg);       /* a turn is wanted */

@@ -85,6 +85,21 @@ class ReloadTest(case.FlowCase):
         other.pump(self.witnesses[1])
         self.end_well(node.written)
 
+    def test_larger_max_record_is_obeyed(self):
+        """The buffer for lines was made for the first configuration; it has to grow with the second."""
+        container, long = self.kubelet().container(), "x" * 500_000
+        line = f"2026-01-31T12:34:56.789012345Z stdout F {long}\n".encode()
+        self.under_test = self.collector({"first": self.first}, input={"max_record": "4KiB"})
+        container.put(line)
+        until(lambda: len(self.first.taken) == 1, "the cut record")
+        self.assertEqual((self.first.taken[0]["log"], self.first.taken[0]["truncated"]), (long[:4096], True))
+        self.reload(lambda sections: sections["input:pods"].__setitem__("max_record", "900KiB"))
+        container.put(line)
+        until(lambda: len(self.first.taken) == 2, "the whole record")
+        self.assertEqual(self.first.taken[1]["log"], long)
+        self.settled(self.under_test)
+        self.under_test.stop()
+
     def test_output_added_reads_from_the_head(self):
         node = self.kubelet()
         node.container().write(300)

@@ -30,7 +30,6 @@ static struct output_ops ops = {.name = "keep", .send = keep};
 /* ---- the bench ---------------------------------------------------------------------------------------------------- */
 
 #define MAX_RECORD 4096
-#define SCRATCH    (CURSOR_READ_BYTES + MAX_RECORD)
 
 static uv_loop_t loop;
 static struct metric_table *metrics;
@@ -39,10 +38,9 @@ static struct gatherer gatherer;
 static struct cursor_env env;
 static struct account total;
 static struct format_options format_options;
-static struct buf unescaped;
+static struct read_buffer buffer;
 static struct container container;
 static uint64_t now_ms;
-static char scratch[SCRATCH];
 static char received[1 << 20]; /* "log" texts of what was sent, each ended by | */
 
 static void ignore_env(struct cursor_env *cursor_env)
@@ -78,10 +76,10 @@ static void setup(void)
 	gatherer = (struct gatherer){.shipper = &shipper, .loop = &loop, .format = &format_ndjson, .format_options = &format_options,
 		.batch_bytes = 1 << 20, .batch_records = 10000, .batch_age_ms = 1000, .memory_limit = 64 << 20, .lanes = 1};
 	gatherer_init(&gatherer);
-	buf_init(&unescaped, SCRATCH);
+	read_buffer_fit(&buffer, MAX_RECORD);
 	env = (struct cursor_env){.gatherer = &gatherer, .output = "keep", .format = &format_ndjson, .format_options = &format_options,
-		.max_record = MAX_RECORD, .partial_timeout_ms = 10000, .settle_ms = 2000, .total = &total, .scratch = scratch, .scratch_size = SCRATCH,
-		.unescaped = &unescaped, .records = any, .lost_truncated = any, .lost_hold = any, .damaged_files = metric_get(metrics, &damaged), .wake = ignore_env};
+		.max_record = MAX_RECORD, .partial_timeout_ms = 10000, .settle_ms = 2000, .total = &total, .buffer = &buffer,
+		.records = any, .lost_truncated = any, .lost_hold = any, .damaged_files = metric_get(metrics, &damaged), .wake = ignore_env};
 	container = (struct container){.origin = {"ns", "pod", "0000-uid", "app", "node"}};
 }
 
@@ -101,7 +99,8 @@ static void teardown(struct cursor **cursors, size_t cursor_count)
 	ck_assert_int_eq(account_imbalance(&total), 0);
 	ck_assert_int_eq(uv_loop_close(&loop), 0);
 	metric_table_free(metrics);
-	buf_release(&unescaped);
+	read_buffer_release(&buffer);
+	buffer = (struct read_buffer){0};
 	clock_release();
 }
 
@@ -398,13 +397,14 @@ START_TEST(an_overlong_line_is_cut_and_its_rest_is_counted)
 {
 	struct tail tail;
 	struct cursor *cursor;
-	char *huge = malloc(3 * SCRATCH);
+	char *huge;
 
 	setup();
+	huge = malloc(3 * buffer.size);
 	make_tail(&tail, 0);
-	memset(huge, 'x', 3 * SCRATCH);
+	memset(huge, 'x', 3 * buffer.size);
 	append(&tail, "2026-01-31T12:00:00.1Z stdout F ");
-	append_bytes(&tail, huge, 3 * SCRATCH);
+	append_bytes(&tail, huge, 3 * buffer.size);
 	cursor = cursor_new(&env, &tail, NULL, 0);
 	turns();
 	ship_and_answer(ANSWER_SENT);
@@ -416,7 +416,7 @@ START_TEST(an_overlong_line_is_cut_and_its_rest_is_counted)
 	ck_assert_uint_eq(cursor->mark.offset, tail.size);
 	ck_assert_ptr_nonnull(strstr(received, "xxx\",\"truncated\":tru|after|"));
 	ck_assert_uint_eq(strspn(received, "x"), MAX_RECORD);
-	ck_assert_uint_gt(total.dropped[DROP_TRUNCATED], 2 * SCRATCH);
+	ck_assert_uint_gt(total.dropped[DROP_TRUNCATED], 2 * buffer.size);
 	ck_assert_int_eq(account_imbalance(&total), 0);
 	free(huge);
 	teardown(&cursor, 1);
