@@ -1,4 +1,4 @@
-"""What the papers name is there: files, functions as `file.c:function`, and the targets of local links.
+"""What the papers name is there: files, functions as `file.c:function`, and the targets of local links; no merge was left half done.
 
 Words in capitals stand for names yet to be chosen (`outputs/NAME_output.c`), except in docs/, whose papers are named so."""
 
@@ -9,6 +9,7 @@ from house import main
 
 NAMED = re.compile(r"`((?:collector|controller|conf|common|outputs|tests|docs|deploy|tools|bench)/[\w./-]+?\.\w+)(?::(\w+))?`")
 PLACEHOLDER = re.compile(r"^(?!docs/).*[A-Z]{4}")
+CONFLICT = re.compile(r"^(<{7}|>{7}) ")
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 
 
@@ -24,6 +25,8 @@ def findings_in(root, path):
     with open(os.path.join(root, path), encoding="utf-8") as file:
         lines = file.read().splitlines()
     for number, line in enumerate(lines, 1):
+        if CONFLICT.match(line):
+            yield f"{path}:{number}: left over from a merge"
         for named, function in NAMED.findall(line):
             full = os.path.join(root, named)
             if PLACEHOLDER.match(named):

@@ -299,6 +299,10 @@ class Papers(Tree):
         self.expect(papers, "docs/B.md:1: common/a.c has no function g", "docs/B.md:2: there is no common/b.c",
                     "docs/B.md:3: the link leads nowhere: C.md")
 
+    def test_a_merge_left_half_done_is_found(self):
+        self.put("README.md", "<" * 7 + " ours\na\n" + "=" * 7 + "\nb\n" + ">" * 7 + " theirs\n")
+        self.expect(papers, "README.md:1: left over from a merge", "README.md:5: left over from a merge")
+
 
 if __name__ == "__main__":
     unittest.main()
