@@ -29,22 +29,38 @@ def view(whole):
     lines = sum(map(len, whole.truth.written().values()))
     restarts = sum(status["restartCount"] for pod in whole.pods() for status in pod["status"].get("containerStatuses", ()))
     arrived = ", ".join(f"{name} {end.count():,}" for name, end in whole.arrivals.items())
-    collectors = ", ".join(f"{pod['metadata']['name']} {whole.state(pod) or 'starts'}" for pod in whole.collectors())
-    return f"written {lines:,} lines, {whole.truth.rotations('')} rotations, {restarts} restarts | arrived: {arrived} | {collectors}"
+    return f"written {lines:,} lines, {whole.truth.rotations('')} rotations, {restarts} restarts | arrived: {arrived} | {collectors(whole)}"
+
+
+def collectors(whole):
+    """Each with its own word for what it does; one that does not answer begins or ends."""
+    return ", ".join(f"{pod['metadata']['name']} {whole.state(pod) or ('ends' if 'deletionTimestamp' in pod['metadata'] else 'starts')}"
+                     for pod in whole.collectors(alive=False))
 
 
 def watch(whole, seconds):
     """Half way the template changes."""
     end = time.monotonic() + seconds
-    before = None
-    while time.monotonic() < end or before is None:
+    rolled = False
+    while time.monotonic() < end or not rolled:
         time.sleep(LOOK_SECONDS)
         step(view(whole))
-        if before is None and time.monotonic() > end - seconds / 2:
-            before = whole.change_template()
-            step("the template changes: the next collector is to stand by, and to take the node over")
-    whole.rolled(before)
-    step(view(whole))
+        if not rolled and time.monotonic() > end - seconds / 2:
+            hand_over(whole)
+            rolled = True
+
+
+def hand_over(whole):
+    """Tells each change of who collects until the old one is gone."""
+    before, shown = whole.change_template(), ""
+    step("the template changes")
+    while whole.is_there(before):
+        found = collectors(whole)
+        if found != shown:
+            step(f"collectors: {found}")
+        shown = found
+        time.sleep(0.1)
+    step(f"collectors: {whole.rolled(before)['metadata']['name']} alone, running")
 
 
 def verdict(whole, wanted):

@@ -162,7 +162,7 @@ class Whole:
 
     def rolled(self, before):
         """Waits until that pod is gone; the one that collects in its place."""
-        until(lambda: not self.cluster.get("pods", before["metadata"]["name"], SYSTEM), lambda: f"the old one gone: {self.told()}", STEP_SECONDS, 0.1)
+        until(lambda: not self.is_there(before), lambda: f"the old one gone: {self.told()}", STEP_SECONDS, 0.1)
         return self.collector()
 
     # ---- what is looked at ---------------------------------------------------------------------------
@@ -173,8 +173,13 @@ class Whole:
     def pod(self, name):
         return self.cluster.get("pods", name, NAMESPACE)
 
-    def collectors(self):
-        return self.cluster.pods(SYSTEM, f"app.kubernetes.io/name={SET}", alive=True)
+    def collectors(self, alive=True):
+        return self.cluster.pods(SYSTEM, f"app.kubernetes.io/name={SET}", alive=alive)
+
+    def is_there(self, pod):
+        """A collector's pod, perhaps about to end."""
+        held = self.cluster.get("pods", pod["metadata"]["name"], SYSTEM)
+        return bool(held) and held["metadata"]["uid"] == pod["metadata"]["uid"]
 
     def collector(self):
         """The one pod that collects, once it is the only one, ready, and says that it runs."""
@@ -185,9 +190,11 @@ class Whole:
 
     @staticmethod
     def ask(pod, path):
-        """Of the collector's own server; empty if it does not answer."""
+        """Of the collector's own server; empty if it does not answer.  The address of a pod that ended swallows what is sent to it."""
+        if not pod["status"].get("podIP"):
+            return ""
         try:
-            with urllib.request.urlopen(f"http://{pod['status'].get('podIP')}:9818{path}", timeout=10) as answer:
+            with urllib.request.urlopen(f"http://{pod['status']['podIP']}:9818{path}", timeout=2) as answer:
                 return answer.read().decode()
         except OSError:
             return ""
