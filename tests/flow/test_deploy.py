@@ -248,7 +248,7 @@ class RightsTest(DeployCase):
                 self.assertIn(code, (403, 422) if word == "" else (403,), message)
                 self.assertIn(word, message)
         self.assertEqual(self.made_without_sets(), {201})
-        for what in ("rights", "changes", "quota", "restricted", "overlays", "collector", "warnings", "absence"):
+        for what in ("rights", "flow", "changes", "quota", "restricted", "overlays", "collector", "warnings", "absence"):
             with self.subTest(what):
                 self.cluster.disconnect()   # it may have been idle for longer than the server keeps it
                 getattr(self, f"look_at_{what}")(pod)
@@ -283,6 +283,16 @@ class RightsTest(DeployCase):
             more = ("application/merge-patch+json",) if method == "PATCH" else ()
             code, answer = self.account.call(method, path, body, *more)
             self.assertEqual(code, 403, f"{method} {path}: {answer}")
+
+    def look_at_flow(self, pod):
+        """The server tells by which FlowSchema it put a request in its queue."""
+        for path, name in ((path_of("nodes"), "drave-controller"), (path_of("leases", SYSTEM, "drave-controller"), "drave-controller-lease")):
+            uid = self.cluster.get("flowschemas", name)["metadata"]["uid"]
+
+            def is_in_flow():
+                self.account.call("GET", path)
+                return self.account.headers["X-Kubernetes-PF-FlowSchema-UID"] == uid
+            until(is_in_flow, lambda: f"{path} goes by {name}: {self.account.headers}")
 
     def look_at_changes(self, pod):
         """Of a pod that is there: whose it is may be changed, and nothing else."""
@@ -388,10 +398,9 @@ class EverywhereTest(DeployCase):
         ownerless = changed(pod, lambda meta, spec, container: meta.pop("ownerReferences"))
         daemon = changed(pod, lambda meta, spec, container: meta["ownerReferences"][0].update(kind="DaemonSet", apiVersion="apps/v1"))
         for namespace, wrong, word in ((self.ns, ownerless, "no CollectorSet as its owner"), (self.ns, daemon, "no CollectorSet as its owner"),
-                                       ("kube-system", ownerless, "no CollectorSet as its owner"), (SYSTEM, pod, "another account")):
-            code, message = make(namespace, wrong)
-            self.assertEqual(code, 403, message)
-            self.assertIn(word, message)
+                                       ("kube-system", ownerless, "no CollectorSet as its owner"), (SYSTEM, pod, "denied request")):    # by two policies
+            until(lambda: make(namespace, wrong)[0] == 403, lambda: f"refused in {namespace}, once the policies are in force: {make(namespace, wrong)}")
+            self.assertIn(word, make(namespace, wrong)[1])
         self.assertEqual(account.call("GET", "/api/v1/secrets")[0], 403)
         self.assertEqual(account.call("GET", path_of("leases", self.ns))[0], 403)
 

@@ -43,7 +43,7 @@ PLACES = {
     "controllerrevisions": "/apis/apps/v1", "daemonsets": "/apis/apps/v1", "leases": "/apis/coordination.k8s.io/v1",
     "collectorsets": f"/apis/{API}", "customresourcedefinitions": "/apis/apiextensions.k8s.io/v1",
     **{plural: "/apis/rbac.authorization.k8s.io/v1" for plural in ("roles", "rolebindings", "clusterroles", "clusterrolebindings")},
-    "priorityclasses": "/apis/scheduling.k8s.io/v1", "deployments": "/apis/apps/v1", "secrets": "/api/v1",
+    "flowschemas": "/apis/flowcontrol.apiserver.k8s.io/v1", "priorityclasses": "/apis/scheduling.k8s.io/v1", "deployments": "/apis/apps/v1", "secrets": "/api/v1",
 }
 PATCHES = {"merge": "application/merge-patch+json", "json": "application/json-patch+json", "strategic": "application/strategic-merge-patch+json"}
 
@@ -365,6 +365,7 @@ class Account:
 
     def __init__(self, cluster, token):
         self.cluster, self.token = cluster, token
+        self.headers = {}       # of the last answer
         self.tls = ssl.create_default_context(cafile=cluster.ca_file) if cluster.ca_file else None
 
     def call(self, method, path, body=None, content_type="application/json"):
@@ -374,7 +375,7 @@ class Account:
         try:
             connection.request(method, path, None if body is None else json.dumps(body), {"Content-Type": content_type, "Authorization": f"Bearer {self.token}"})
             answer = connection.getresponse()
-            text = answer.read()
+            text, self.headers = answer.read(), answer.headers
             return answer.status, json.loads(text) if text.startswith(b"{") else text.decode()
         finally:
             connection.close()
