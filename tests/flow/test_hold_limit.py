@@ -19,10 +19,12 @@ class HoldLimitTest(case.FlowCase):
         self.arrived(endpoint, oracle, node.written)
         self.settled(collector)
         endpoint.stop()
+        self.ends = []  # the last line of each file that was rotated
         for _ in range(rounds):
             container.write(200, size=1500)
             self.seen(collector, container)
             container.rotate()
+            self.ends.append(container.sequence - 1)
         container.write(50)
         return node, container, endpoint, collector, oracle
 
@@ -45,7 +47,8 @@ class HoldLimitTest(case.FlowCase):
         verdict = oracle.verdict(node.written)
         self.assertEqual(verdict.faults()[1:], [], "a loss, and nothing else")
         lost = verdict.lost[container.key]
-        self.assertEqual(lost, list(range(lost[0], lost[-1] + 1)), "one run of lines")
+        # A file is given up from where it was read to its end.  Where batches shrink late, there may be room to begin one before that happens to it.
+        self.assertEqual([line for line in lost if line + 1 not in lost and line not in self.ends], [], "only ends of files")
         self.assertLess(lost[-1], container.sequence - 250, "the newest are kept")
 
 

@@ -219,7 +219,7 @@ class ApiTest(ClusterCase):
     def test_records_carry_labels_of_their_namespace_and_node(self):
         self.cluster.create("nodes", {"metadata": {"name": "node-1", "labels": {"zone": "z1", "other": "x"}}})
         self.addCleanup(self.cluster.delete, "nodes", "node-1")
-        self.cluster.create("namespaces", {"metadata": {"name": "paid", "labels": {"cost": "7"}}})
+        self.cluster.namespace("paid", {"cost": "7"})
         self.addCleanup(self.cluster.delete, "namespaces", "paid")
         made = self.cluster.create("pods", {"metadata": {"name": "web"}, "spec": {"nodeName": "node-1", "containers": [{"name": "app", "image": "i"}]}}, "paid")
         self.addCleanup(self.cluster.delete, "pods", "web", "paid", gracePeriodSeconds=0)
