@@ -48,6 +48,7 @@ class RealNodeTest(unittest.TestCase):
         self.assertEqual(self.whole.http.errors, [])
         for name in NO_LOSS:
             self.assertEqual(self.metric(name), 0, name)
+        print(self.whole.tally(wanted), file=sys.stderr)
 
     def until(self, condition, what):
         return until(condition, lambda: f"{what}\n{self.whole.told()}", STEP_SECONDS, 0.1)

@@ -226,3 +226,8 @@ class Whole:
     def faults(self, wanted):
         written = self.truth.written()
         return [fault for end in self.arrivals.values() for fault in end.faults(wanted, written, self.cuts * IN_FLIGHT)]
+
+    def tally(self, wanted):
+        """What has been seen so far, in words."""
+        twice = ", ".join(f"{name} {end.duplicates}" for name, end in self.arrivals.items())
+        return f"{sum(map(len, wanted.values())):,} lines in {len(self.truth.segments)} files, {self.truth.rotations('')} rotations; twice: {twice} ... "
