@@ -113,7 +113,7 @@ static bool on_wanted(void *arg, const struct origin *origin)
 {
 	const struct collector *collector = arg;
 
-	if (collector->feed != NULL && metadata_feed_excludes(collector->feed, origin->uid, origin->container))
+	if (collector->feed != NULL && metadata_feed_excludes(collector->feed, origin))
 		return false;
 	return roster_wants(&collector->roster, origin);
 }

@@ -50,17 +50,20 @@ static bool on_wanted(void *arg, const char *output, const char *path)
 	size_t pod_len = strcspn(path, "/"), container_len;
 	char *pod = xstrndup(path, pod_len), *container;
 	struct podpath parsed;
-	bool wanted;
+	struct origin origin;
+	bool wanted = false;
 
 	path += pod_len + (path[pod_len] == '/');
 	container_len = strcspn(path, "/");
 	container = xstrndup(path, container_len);
-	wanted = pipeline != NULL && podpath_parse_pod(pod, &parsed) && podpath_is_container(container) &&
-		 pipeline_wants(pipeline, &(struct origin){.namespace_name = parsed.namespace_name,
-					      .pod = parsed.pod,
-					      .uid = parsed.uid,
-					      .container = container}) &&
-		 (search->feed == NULL || !metadata_feed_excludes(search->feed, parsed.uid, container));
+	if (pipeline != NULL && podpath_parse_pod(pod, &parsed) && podpath_is_container(container)) {
+		origin = (struct origin){.namespace_name = parsed.namespace_name,
+		    .pod = parsed.pod,
+		    .uid = parsed.uid,
+		    .container = container};
+		wanted = pipeline_wants(pipeline, &origin) &&
+			 (search->feed == NULL || !metadata_feed_excludes(search->feed, &origin));
+	}
 	free(pod);
 	free(container);
 	return wanted;

@@ -451,9 +451,9 @@ void metadata_feed_detach(struct metadata_feed *feed, struct container *containe
 	pod_store_detach(feed->store, container);
 }
 
-bool metadata_feed_excludes(const struct metadata_feed *feed, const char *uid, const char *container)
+bool metadata_feed_excludes(const struct metadata_feed *feed, const struct origin *origin)
 {
-	return pod_store_excludes(feed->store, uid, container);
+	return pod_store_excludes(feed->store, origin);
 }
 
 bool metadata_feed_has_settled(const struct metadata_feed *feed)

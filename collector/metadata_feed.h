@@ -44,7 +44,7 @@ bool metadata_feed_fits(const struct metadata_feed *feed, const struct collector
 /* Once for each tail of the container. */
 void metadata_feed_attach(struct metadata_feed *feed, const struct tail *tail);
 void metadata_feed_detach(struct metadata_feed *feed, struct container *container);
-bool metadata_feed_excludes(const struct metadata_feed *feed, const char *uid, const char *container);
+bool metadata_feed_excludes(const struct metadata_feed *feed, const struct origin *origin);
 bool metadata_feed_has_settled(const struct metadata_feed *feed);
 /* Is there a container that waits for its metadata? */
 bool metadata_feed_is_waited_for(const struct metadata_feed *feed);

@@ -1,7 +1,9 @@
 /* Metadata from the kubelet: GET /pods (a right on nodes/pods, never nodes/proxy).
  *
- *     waiting --timer--> asking --answer--> waiting: 30 s; 1 s if something is not known; after a failure
- * longer each time
+ *     WAITING --timer--> ASKING --answer--> WAITING for 30 s
+ *                                           or 1 s, if a container came of which something is not known,
+ *                                           or 2 s, a few times, if an id is still missing,
+ *                                           or longer after each failure, from 1 s to 30 s
  *
  * The list comes in pieces and is taken apart as it comes, so no list is ever a tree; its size and that of
  * each pod are bounded.  Only a list that came whole says who is gone.  A kubelet that refuses us (401, 403)

@@ -5,7 +5,8 @@
  *     status.podIP, status.*ContainerStatuses[]: name, imageID, containerID
  *
  * Static pods: kubelet names the log directory by the hash of the pod's configuration.  The API server knows
- * such a pod by its mirror, which has a uid of its own and that hash in an annotation.
+ * such a pod by its mirror, which has a uid of its own and that hash in an annotation.  Anybody can write such
+ * an annotation, so that uid means something only together with the pod's names.
  *
  * A Deployment's pods belong to a ReplicaSet "<deployment>-<hash>", and carry the same hash in a label of the
  * Deployment controller; so the Deployment's name is known without a right to read ReplicaSets.
@@ -266,11 +267,6 @@ static const char *log_uid(const cJSON *metadata)
 	if (static_uid != NULL && static_uid[0] != '\0' && strlen(static_uid) <= UID_BYTES)
 		return static_uid;
 	return own_uid(metadata);
-}
-
-const char *pod_facts_uid(const cJSON *pod)
-{
-	return log_uid(cJSON_GetObjectItemCaseSensitive(pod, "metadata"));
 }
 
 /* The controlling owner's kind and name; none is fine, and so is a mirror pod's node. */

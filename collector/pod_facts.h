@@ -29,7 +29,7 @@ struct pod_container {
 };
 
 struct pod_facts {
-	const char *uid;        /* as the log path has it: of a mirror pod, the static pod's */
+	const char *uid;        /* as the log path has it: of a mirror pod, the static pod's, which anybody may claim */
 	const char *object_uid; /* the object's own */
 	const char *namespace_name, *name;
 	struct labels labels, annotations;
@@ -51,8 +51,6 @@ void pod_facts_free(struct pod_facts *facts);
 bool pod_facts_excludes(const struct pod_facts *facts, const char *container);
 /* Is there any that is not? */
 bool pod_facts_has_exclusion(const struct pod_facts *facts);
-/* The uid under which pod_facts_read would file it, lent by the object; NULL if it is no pod. */
-const char *pod_facts_uid(const struct cJSON *pod);
 
 /* The chosen labels of a namespace or a node. */
 struct label_set {

@@ -1,14 +1,17 @@
 /* Pod store.  Two tables meet here: what a source knows of pods, and the containers whose files are followed.
  *
- *   pod:        (only containers wait for it) -> known -> gone: kept while a container is attached, and for a
- * minute container:  WAITING -> (known | known to be none | waited for long enough) -> its readers begin;
- * news are taken for ever
+ *     pod:        WAITED FOR --put--> KNOWN --removed, or not listed--> GONE --a minute, no container--> none
+ *                                       ^--------------put--------------'
+ *
+ *     container:  WAITING --its pod is KNOWN, or known not to be there, or it waited for long enough--> READ
+ *                 and from then on all news are taken
  *
  * Stands between the sources and the collector.  Owns what is known, and the metadata that origins point to.
  * Decides nothing about reading but this one wait: who is excluded is told, who acts on it is elsewhere. */
 #include "config.h"
 #include "collector/pod_store.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,6 +28,7 @@
 #define PODS_MAX       4096  /* of one node */
 #define NAMESPACES_MAX 65536
 #define MORE_MAX       5
+#define KEY_BYTES      (2 * FACT_BYTES + 128)
 
 struct known;
 
@@ -44,7 +48,7 @@ struct link {
 };
 
 struct known {
-	char *uid;
+	char *key;               /* see pod_key */
 	struct pod_facts *facts; /* NULL: nothing is known yet */
 	bool is_listed;          /* the source has it; else it is gone */
 	bool was_seen;           /* in the list that is coming in */
@@ -56,7 +60,7 @@ struct known {
 struct pod_store {
 	unsigned magic;
 	struct pod_store_options options;
-	struct known *pods; /* by uid */
+	struct known *pods; /* by key */
 	struct link *links; /* by container */
 	struct link *waiting;
 	size_t pod_count, waiting_count;
@@ -215,23 +219,49 @@ void pod_store_hear(struct pod_store *store, bool is_answering)
 
 /* ---- pods --------------------------------------------------------------------------------------- */
 
-static struct known *find_pod(const struct pod_store *store, const char *uid)
+/* "<namespace>/<pod>/<uid>", all that the log directory's name says.  The uid alone would not do: a mirror
+ * pod's is an annotation, in which whoever makes a pod may write that of any other; names are the API
+ * server's to give, and a mirror pod has those of its static pod. */
+struct pod_key {
+	char text[KEY_BYTES];
+};
+
+static struct pod_key pod_key(const char *namespace_name, const char *name, const char *uid)
+{
+	struct pod_key key;
+	int len = snprintf(key.text, sizeof key.text, "%s/%s/%s", namespace_name, name, uid);
+
+	must(len > 0 && (size_t)len < sizeof key.text); /* both sides bound what they read */
+	return key;
+}
+
+static struct pod_key key_of_facts(const struct pod_facts *facts)
+{
+	return pod_key(facts->namespace_name, facts->name, facts->uid);
+}
+
+static struct pod_key key_of_origin(const struct origin *origin)
+{
+	return pod_key(origin->namespace_name, origin->pod, origin->uid);
+}
+
+static struct known *find_pod(const struct pod_store *store, const struct pod_key *key)
 {
 	struct known *pod;
 
-	HASH_FIND_STR(store->pods, uid, pod);
+	HASH_FIND_STR(store->pods, key->text, pod);
 	return pod;
 }
 
-static struct known *get_pod(struct pod_store *store, const char *uid)
+static struct known *get_pod(struct pod_store *store, const struct pod_key *key)
 {
-	struct known *pod = find_pod(store, uid);
+	struct known *pod = find_pod(store, key);
 
 	if (pod != NULL)
 		return pod;
 	pod = x_new(pod);
-	pod->uid = xstrdup(uid);
-	HASH_ADD_KEYPTR(hh, store->pods, pod->uid, strlen(pod->uid), pod);
+	pod->key = xstrdup(key->text);
+	HASH_ADD_KEYPTR(hh, store->pods, pod->key, strlen(pod->key), pod);
 	return pod;
 }
 
@@ -241,7 +271,7 @@ static void free_pod(struct pod_store *store, struct known *pod)
 	HASH_DEL(store->pods, pod);
 	store->pod_count -= pod->facts != NULL;
 	pod_facts_free(pod->facts);
-	free(pod->uid);
+	free(pod->key);
 	free(pod);
 }
 
@@ -340,9 +370,9 @@ static void review(struct pod_store *store)
 }
 
 /* A node has hundreds of pods, so a source that sends more is not to be believed. */
-static bool has_room(struct pod_store *store, const char *uid)
+static bool has_room(struct pod_store *store, const struct pod_key *key)
 {
-	if (store->pod_count < PODS_MAX || find_pod(store, uid) != NULL)
+	if (store->pod_count < PODS_MAX || find_pod(store, key) != NULL)
 		return true;
 	forget_gone(store, true);
 	if (store->pod_count < PODS_MAX)
@@ -354,13 +384,14 @@ static bool has_room(struct pod_store *store, const char *uid)
 
 static void put(struct pod_store *store, struct pod_facts *facts)
 {
+	struct pod_key key = key_of_facts(facts);
 	struct known *pod;
 
-	if (!has_room(store, facts->uid)) {
+	if (!has_room(store, &key)) {
 		pod_facts_free(facts);
 		return;
 	}
-	pod = get_pod(store, facts->uid);
+	pod = get_pod(store, &key);
 	pod->is_listed = pod->was_seen = true;
 	if (pod->facts != NULL && pod->facts->hash == facts->hash)
 		pod_facts_free(facts);
@@ -390,12 +421,14 @@ void pod_store_put(struct pod_store *store, const struct cJSON *object)
 void pod_store_remove(struct pod_store *store, const struct cJSON *object)
 {
 	struct pod_facts *facts;
+	struct pod_key key;
 	struct known *pod;
 
 	must(store->magic == STORE_MAGIC);
 	if (pod_facts_read(&facts, object, store->options.choice, NULL) != 0)
 		return;
-	pod = find_pod(store, facts->uid);
+	key = key_of_facts(facts);
+	pod = find_pod(store, &key);
 	if (pod != NULL && pod->facts != NULL && strcmp(pod->facts->object_uid, facts->object_uid) == 0)
 		lose(pod);
 	pod_facts_free(facts);
@@ -532,7 +565,7 @@ static void begin_link(struct pod_store *store, struct link *link)
 
 	if (pod->facts != NULL)
 		renew(store, link);
-	link->container->is_excluded = pod_store_excludes(store, pod->uid, link->container->origin.container);
+	link->container->is_excluded = pod_store_excludes(store, &link->container->origin);
 	if (is_known(store, pod) || store->options.wait_ms == 0)
 		return;
 	if (is_hopeless(store, link))
@@ -558,6 +591,7 @@ static void add_tail(struct pod_store *store, struct link *link, unsigned restar
 
 void pod_store_attach(struct pod_store *store, struct container *container, unsigned restart)
 {
+	struct pod_key key = key_of_origin(&container->origin);
 	struct link *link = find_link(store, container);
 
 	must(store->magic == STORE_MAGIC);
@@ -568,7 +602,7 @@ void pod_store_attach(struct pod_store *store, struct container *container, unsi
 	link = x_new(link);
 	*link = (struct link){
 	    .container = container,
-	    .pod = get_pod(store, container->origin.uid),
+	    .pod = get_pod(store, &key),
 	    .tail_count = 1,
 	    .restart = restart,
 	    .since_ms = clock_monotonic_ms(),
@@ -607,11 +641,12 @@ void pod_store_detach(struct pod_store *store, struct container *container)
 		free_link(store, link);
 }
 
-bool pod_store_excludes(const struct pod_store *store, const char *uid, const char *container)
+bool pod_store_excludes(const struct pod_store *store, const struct origin *origin)
 {
-	const struct known *pod = find_pod(store, uid);
+	struct pod_key key = key_of_origin(origin);
+	const struct known *pod = find_pod(store, &key);
 
-	return pod != NULL && pod->facts != NULL && pod_facts_excludes(pod->facts, container);
+	return pod != NULL && pod->facts != NULL && pod_facts_excludes(pod->facts, origin->container);
 }
 
 bool pod_store_wants_more(struct pod_store *store)

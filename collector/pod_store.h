@@ -1,4 +1,5 @@
-/* The pods of this node, by the uid of their logs, and which containers' records carry what is known of them.
+/* The pods of this node, by namespace, name and uid as their log directories have them, and which containers'
+ * records carry what is known of them.
  *
  * A container waits (container->awaits_metadata) until its pod is known, or known not to be there, or it has
  * waited for metadata_wait; then its tails are woken.  Also nobody waits for a source that has been silent
@@ -17,7 +18,8 @@
 struct pod_store;
 
 struct pod_store_events {
-	/* A container came whose pod is not known: a source that can be asked is to be asked. */
+	/* A container came whose pod is not known, or the id of its newest run is not: a source that can be asked
+	 * is to be asked. */
 	void (*unknown)(void *arg);
 	/* A container that is followed is excluded, or is not any more. */
 	void (*excluded)(void *arg, struct container *container);
@@ -51,7 +53,8 @@ void pod_store_close(struct pod_store *store);
 /* From now on container->origin.metadata is kept true.  restart: the number of the tail's run. */
 void pod_store_attach(struct pod_store *store, struct container *container, unsigned restart);
 void pod_store_detach(struct pod_store *store, struct container *container);
-bool pod_store_excludes(const struct pod_store *store, const char *uid, const char *container);
+/* Of the origin, what it is asked about: namespace, pod, uid and container. */
+bool pod_store_excludes(const struct pod_store *store, const struct origin *origin);
 /* Nobody waits any more (the end is near). */
 void pod_store_stop_waiting(struct pod_store *store);
 

@@ -93,6 +93,19 @@ class ApiTest(ClusterCase):
         self.knows(collector, pods=1)
         self.finish(self.end, self.judge_of, self.node.written, collector)
 
+    def test_a_pod_that_claims_to_be_the_mirror_of_another(self):
+        """Whoever may make pods writes any uid into its annotations; the names are not his to choose."""
+        pod = self.pod("web-1")
+        container = pod.container()
+        container.write(20)
+        collector = self.follow_api()
+        self.all_known(collector)
+        claims = {"kubernetes.io/config.hash": pod.uid, "kubernetes.io/config.mirror": "x", "drave.dev/exclude": "true"}
+        self.pod("impostor", annotations=claims, labels={"app": "his"})
+        self.knows(collector, pods=2)
+        container.write(20)
+        self.finish(self.end, self.judge_of, self.node.written, collector)
+
     def test_same_name_and_another_uid(self):
         first = self.pod("db-0")
         one = first.container()

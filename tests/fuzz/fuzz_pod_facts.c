@@ -48,7 +48,7 @@ static void check_pod(const cJSON *object, const struct metadata_choice *choice)
 
 	if (pod_facts_read(&facts, object, choice, NULL) < 0)
 		return;
-	must(strcmp(facts->uid, pod_facts_uid(object)) == 0);
+	must(strlen(facts->uid) < 64 && strlen(facts->name) <= FACT_BYTES && strlen(facts->namespace_name) <= FACT_BYTES);
 	check_labels(&facts->labels, POD_LABEL_BYTES);
 	check_labels(&facts->annotations, POD_LABEL_BYTES);
 	must(facts->container_count <= POD_CONTAINERS);

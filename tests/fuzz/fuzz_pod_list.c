@@ -21,7 +21,7 @@ static const struct bind_list every_glob = {(char **)(uintptr_t)all_globs, 1};
 static const struct metadata_choice choice = {.words = &every_word, .annotations = &every_glob};
 
 #define KNOWN                                                                                                \
-	"{\"items\":[{\"metadata\":{\"name\":\"known\",\"uid\":\"u-0\",\"labels\":{\"app\":\"a\"}}}],"       \
+	"{\"items\":[{\"metadata\":{\"name\":\"known\",\"namespace\":\"ns\",\"uid\":\"u-0\",\"labels\":{\"app\":\"a\"}}}],"       \
 	"\"metadata\":{}}"
 
 /* What can be seen of a store from outside. */
@@ -82,7 +82,7 @@ static struct outcome run(uv_loop_t *loop, const char *bytes, size_t len, size_t
 	outcome.is_whole = take_list(store, bytes, len, piece);
 	outcome.pods = pod_store_pods(store);
 	outcome.waiting = pod_store_waiting(store);
-	outcome.is_excluded = pod_store_excludes(store, "u-1", "main");
+	outcome.is_excluded = pod_store_excludes(store, &waiting.origin);
 	outcome.labels = waiting.origin.metadata != NULL ? waiting.origin.metadata->labels.count : 0;
 	must(known.origin.metadata != NULL && outcome.pods >= 1);
 	must(outcome.waiting == (waiting.awaits_metadata ? 1 : 0));

@@ -137,6 +137,25 @@ static void put(const char *uid, const char *app, const char *more)
 	cJSON_Delete(object);
 }
 
+static bool excludes(const char *uid, const char *container)
+{
+	return pod_store_excludes(store, &(struct origin){"ns", "pod", uid, container, "node", NULL, 0});
+}
+
+/* What whoever may make pods can make: one that says it were the mirror of another. */
+static cJSON *impostor(const char *namespace_name, const char *name, const char *uid)
+{
+	char *text = xasprintf("{\"metadata\":{\"name\":\"%s\",\"namespace\":\"%s\",\"uid\":\"u-his\","
+			       "\"labels\":{\"app\":\"his\"},\"annotations\":{\"drave.dev/exclude\":\"true\","
+			       "\"kubernetes.io/config.mirror\":\"x\",\"kubernetes.io/config.hash\":\"%s\"}}}",
+	    name, namespace_name, uid);
+	cJSON *object = cJSON_Parse(text);
+
+	ck_assert_ptr_nonnull(object);
+	free(text);
+	return object;
+}
+
 #define EXCLUDED ",\"annotations\":{\"drave.dev/exclude\":\"true\"}"
 
 #define RUN(restarts, id)                                                                                    \
@@ -354,6 +373,55 @@ START_TEST(a_mirror_pod_that_was_made_anew_is_not_taken_for_gone)
 }
 END_TEST
 
+START_TEST(a_pod_that_claims_the_uid_of_another_changes_nothing_of_it)
+{
+	cJSON *of_his_namespace = impostor("his", "pod", "u-1"), *of_ours = impostor("ns", "his", "u-1");
+	struct follow a;
+	unsigned version;
+
+	setup();
+	list(NULL, NULL, NULL);
+	follow(&a, "u-1", "u-1/main");
+	pod_store_put(store, of_his_namespace);
+	pod_store_put(store, of_ours);
+	ck_assert(a.container.awaits_metadata);
+	put("u-1", "web", "");
+	ck_assert_str_eq(app_of(&a), "web");
+	version = a.container.origin.metadata_version;
+	pod_store_put(store, of_his_namespace);
+	pod_store_put(store, of_ours);
+	pod_store_remove(store, of_his_namespace);
+	ck_assert_str_eq(app_of(&a), "web");
+	ck_assert_uint_eq(a.container.origin.metadata_version, version);
+	ck_assert(!a.container.is_excluded && !excludes("u-1", "main"));
+	ck_assert_str_eq(told, "");
+	cJSON_Delete(of_his_namespace);
+	cJSON_Delete(of_ours);
+	teardown();
+}
+END_TEST
+
+START_TEST(a_pod_that_claims_a_uid_before_its_owner_comes_does_not_get_it)
+{
+	cJSON *of_his_namespace = impostor("his", "pod", "u-1"), *of_ours = impostor("ns", "his", "u-1");
+	struct follow a;
+
+	setup();
+	list(NULL, NULL, NULL);
+	pod_store_put(store, of_his_namespace);
+	pod_store_put(store, of_ours);
+	ck_assert(!excludes("u-1", "main"));
+	follow(&a, "u-1", "u-1/main");
+	ck_assert(a.container.awaits_metadata && !a.container.is_excluded);
+	ck_assert_str_eq(app_of(&a), "unknown");
+	put("u-1", "web", "");
+	ck_assert_str_eq(app_of(&a), "web");
+	cJSON_Delete(of_his_namespace);
+	cJSON_Delete(of_ours);
+	teardown();
+}
+END_TEST
+
 START_TEST(news_are_a_new_version_and_no_news_are_none)
 {
 	struct follow a;
@@ -381,8 +449,8 @@ START_TEST(an_excluded_pod_is_told_and_told_again_when_it_is_not)
 	list("u-1", "web", EXCLUDED);
 	ck_assert(a.container.is_excluded);
 	ck_assert(!a.container.awaits_metadata);
-	ck_assert(pod_store_excludes(store, "u-1", "main"));
-	ck_assert(!pod_store_excludes(store, "u-2", "main"));
+	ck_assert(excludes("u-1", "main"));
+	ck_assert(!excludes("u-2", "main"));
 	ck_assert_str_eq(told, "+u-1/main ");
 	ck_assert_uint_eq(review_count, 1);
 	list("u-1", "web", EXCLUDED);
@@ -494,8 +562,8 @@ START_TEST(one_container_is_excluded_and_the_other_is_not)
 	list("u-1", "web", ",\"annotations\":{\"drave.dev/exclude-main\":\"true\"}");
 	ck_assert_str_eq(told, "+u-1/main ");
 	ck_assert(a.container.is_excluded && !b.container.is_excluded);
-	ck_assert(pod_store_excludes(store, "u-1", "main"));
-	ck_assert(!pod_store_excludes(store, "u-1", "side"));
+	ck_assert(excludes("u-1", "main"));
+	ck_assert(!excludes("u-1", "side"));
 	list("u-1", "web",
 	    ",\"annotations\":{\"drave.dev/exclude\":\"true\",\"drave.dev/exclude-main\":\"false\"}");
 	ck_assert_str_eq(told, "+u-1/main -u-1/main +u-1/side ");
@@ -620,7 +688,9 @@ UNIT_MAIN("pod_store", the_id_of_a_run_that_is_over_is_not_the_next_ones,
     a_list_that_begins_later_and_does_not_have_it_ends_the_wait, a_list_that_may_lag_does_not_end_the_wait,
     a_silent_source_is_waited_for_once, a_pod_that_is_gone_stays_known_until_its_last_container_is_detached,
     files_may_be_found_a_little_after_their_pod_is_gone,
-    a_mirror_pod_that_was_made_anew_is_not_taken_for_gone, news_are_a_new_version_and_no_news_are_none,
+    a_mirror_pod_that_was_made_anew_is_not_taken_for_gone,
+    a_pod_that_claims_the_uid_of_another_changes_nothing_of_it,
+    a_pod_that_claims_a_uid_before_its_owner_comes_does_not_get_it, news_are_a_new_version_and_no_news_are_none,
     an_excluded_pod_is_told_and_told_again_when_it_is_not, a_refused_annotation_is_counted_once,
     what_cannot_be_read_is_passed_over, labels_of_the_namespace_are_waited_for_where_they_are_expected,
     late_labels_are_waited_for_once_and_counted, an_unknown_pod_is_waited_for_where_labels_are_late,
