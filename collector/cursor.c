@@ -36,59 +36,6 @@ static struct cursor *cursor_of_reader(const struct tail_reader *reader)
 	return cursor;
 }
 
-/* ---- lists -------------------------------------------------------------------------------------------------------- */
-
-void cursor_make_ready(struct cursor *cursor)
-{
-	if (cursor->is_ready || cursor->is_parked || cursor->is_gone)
-		return;
-	cursor->is_ready = true;
-	DL_APPEND2(cursor->env->ready, cursor, ready_prev, ready_next);
-	cursor->env->wake(cursor->env);
-}
-
-void cursor_rest(struct cursor *cursor)
-{
-	if (!cursor->is_ready)
-		return;
-	cursor->is_ready = false;
-	DL_DELETE2(cursor->env->ready, cursor, ready_prev, ready_next);
-}
-
-static void park(struct cursor *cursor)
-{
-	cursor_rest(cursor);
-	cursor->is_parked = true;
-	DL_APPEND2(cursor->env->parked, cursor, ready_prev, ready_next);
-}
-
-static void unpark(struct cursor *cursor)
-{
-	cursor->is_parked = false;
-	DL_DELETE2(cursor->env->parked, cursor, ready_prev, ready_next);
-}
-
-void cursor_unpark(struct cursor_env *env)
-{
-	while (env->parked != NULL) {
-		struct cursor *cursor = env->parked;
-
-		unpark(cursor);
-		cursor_make_ready(cursor);
-	}
-}
-
-static void want_attention(struct cursor *cursor, bool wanted)
-{
-	if (wanted == cursor->needs_attention)
-		return;
-	cursor->needs_attention = wanted;
-	if (wanted)
-		DL_APPEND2(cursor->env->attention, cursor, attention_prev, attention_next);
-	else
-		DL_DELETE2(cursor->env->attention, cursor, attention_prev, attention_next);
-}
-
 /* ---- the mark ----------------------------------------------------------------------------------------------------- */
 
 /* The lowest offset that reading needs again, whatever the answers are. */
@@ -502,7 +449,7 @@ static void hand_over_chains(struct cursor *cursor, struct cursor *next)
 		next->joiner.chains[stream].source_bytes = 0;
 		*chain = (struct chain){0};
 		buf_init(&chain->text, next->joiner.chains[stream].text.limit);
-		want_attention(next, true);
+		cursor_want_attention(next, true);
 	}
 }
 
@@ -559,7 +506,7 @@ static void reach_end(struct cursor *cursor, const char *bytes, size_t len, uint
 	}
 	if (len != 0 && (is_over || tail->next != NULL)) {
 		if (now_ms - cursor->leftover_since_ms < cursor->env->settle_ms) {
-			want_attention(cursor, true);
+			cursor_want_attention(cursor, true);
 			return; /* its writer may be in the middle of it */
 		}
 		take_leftover(cursor, bytes, len, now_ms);
@@ -569,7 +516,7 @@ static void reach_end(struct cursor *cursor, const char *bytes, size_t len, uint
 		pass(cursor);
 	if (is_over)
 		expire_chains(cursor, UINT64_MAX);
-	want_attention(cursor, joiner_floor(&cursor->joiner) != UINT64_MAX);
+	cursor_want_attention(cursor, joiner_floor(&cursor->joiner) != UINT64_MAX);
 	move_mark(cursor);
 	finish_if_done(cursor);
 }
@@ -597,7 +544,7 @@ static void end_given_up(struct cursor *cursor)
 		cursor->skip_from = UINT64_MAX;
 	pass(cursor);
 	expire_chains(cursor, UINT64_MAX);
-	want_attention(cursor, false);
+	cursor_want_attention(cursor, false);
 	move_mark(cursor);
 	finish_if_done(cursor);
 }
@@ -636,7 +583,7 @@ static void fail_to_read(struct cursor *cursor, int error)
 
 	cursor_rest(cursor); /* the next growth or sweep wakes it again */
 	if (cursor->is_patient) {
-		want_attention(cursor, true);
+		cursor_want_attention(cursor, true);
 		return;
 	}
 	log_warn("cannot read", "output=%s path=%s offset=%llu error=%s", cursor->env->output, log_quote(tail->path),
@@ -674,7 +621,7 @@ static bool read_once(struct cursor *cursor, size_t wanted, uint64_t now_ms)
 		return true;
 	}
 	cursor->at_end = false;
-	want_attention(cursor, joiner_floor(&cursor->joiner) != UINT64_MAX);
+	cursor_want_attention(cursor, joiner_floor(&cursor->joiner) != UINT64_MAX);
 	return true;
 }
 
@@ -698,7 +645,7 @@ void cursor_turn(struct cursor *cursor, uint64_t now_ms)
 		return;
 	}
 	if (!gatherer_lane_has_room(cursor->env->gatherer, &cursor->route)) {
-		park(cursor);
+		cursor_park(cursor);
 		return;
 	}
 	if (!cursor->reader.tail->has_first_line && cursor->env->format_options->record_id && !cursor->reader.tail->unlinked &&
@@ -720,7 +667,7 @@ void cursor_attend(struct cursor *cursor, uint64_t now_ms)
 	if (cursor->leftover_bytes != 0 || cursor->is_patient)
 		cursor_make_ready(cursor);
 	else
-		want_attention(cursor, joiner_floor(&cursor->joiner) != UINT64_MAX);
+		cursor_want_attention(cursor, joiner_floor(&cursor->joiner) != UINT64_MAX);
 	move_mark(cursor);
 }
 
@@ -760,10 +707,7 @@ struct cursor *cursor_new(struct cursor_env *env, struct tail *tail, struct segm
 void cursor_free(struct cursor *cursor)
 {
 	must(cursor->magic == CURSOR_MAGIC);
-	cursor_rest(cursor);
-	if (cursor->is_parked)
-		unpark(cursor);
-	want_attention(cursor, false);
+	cursor_leave_lists(cursor);
 	account_unread(&cursor->ledger.account);
 	note_size(cursor, 1);
 	if (cursor->env->checkpoint != NULL)

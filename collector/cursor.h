@@ -93,20 +93,32 @@ void cursor_free(struct cursor *cursor);
 void cursor_turn(struct cursor *cursor, uint64_t now_ms);
 /* Time passed: chains older than partial_timeout, unfinished last lines. */
 void cursor_attend(struct cursor *cursor, uint64_t now_ms);
-void cursor_make_ready(struct cursor *cursor);
 /* Its pod asks not to be read: takes no more, and is done when what it took is acknowledged. */
 void cursor_dismiss(struct cursor *cursor);
 /* This output's reader of the tail, or NULL. */
 struct cursor *cursor_find(const struct cursor_env *env, const struct tail *tail);
-/* There is room again: all parked cursors are ready. */
-void cursor_unpark(struct cursor_env *env);
-/* Leaves the ready list without a turn (draining). */
-void cursor_rest(struct cursor *cursor);
 /* Bytes that are in the file and not acknowledged. */
 uint64_t cursor_lag(const struct cursor *cursor);
 /* Everything up to stop_at (--once) or to the end was read. */
 bool cursor_has_read_all(const struct cursor *cursor);
 /* Its file will bring nothing more, all was acknowledged and is safe on disk: it may be freed. */
 bool cursor_is_done(const struct cursor *cursor);
+
+/* Which cursors have something to do: now (ready), when there is room (parked), by time (attention): cursor_lists.c. */
+
+/* It has something to do, and a turn is wanted; a parked one stays parked. */
+void cursor_make_ready(struct cursor *cursor);
+/* Leaves the ready list: it has nothing to do for now (or is not to do it: draining). */
+void cursor_rest(struct cursor *cursor);
+/* Has something to do, but no room for it. */
+void cursor_park(struct cursor *cursor);
+/* There is room again: all parked cursors are ready. */
+void cursor_unpark(struct cursor_env *env);
+/* Ready, parked or not: something else than room has changed for it. */
+void cursor_recall(struct cursor *cursor);
+/* Is it to be looked at by time? */
+void cursor_want_attention(struct cursor *cursor, bool wanted);
+/* It ends. */
+void cursor_leave_lists(struct cursor *cursor);
 
 #endif
