@@ -193,7 +193,7 @@ static void prepare(struct cursor *cursor)
 	env->format->prepare(env->format_options, &cursor->reader.tail->source, &cursor->prepared);
 	must(!cursor->prepared.overflowed);
 	cursor->prepared_version = origin->metadata_version;
-	cursor->route.lane = NULL;
+	gatherer_leave(env->gatherer, &cursor->route);
 }
 
 static void follow_metadata(struct cursor *cursor)
@@ -644,7 +644,7 @@ void cursor_turn(struct cursor *cursor, uint64_t now_ms)
 		cursor_rest(cursor); /* whoever waits for them wakes the tail */
 		return;
 	}
-	if (!gatherer_lane_has_room(cursor->env->gatherer, &cursor->route)) {
+	if (!gatherer_lane_has_room(&cursor->route)) {
 		cursor_park(cursor);
 		return;
 	}
@@ -708,6 +708,7 @@ void cursor_free(struct cursor *cursor)
 {
 	must(cursor->magic == CURSOR_MAGIC);
 	cursor_leave_lists(cursor);
+	gatherer_leave(cursor->env->gatherer, &cursor->route);
 	account_unread(&cursor->ledger.account);
 	note_size(cursor, 1);
 	if (cursor->env->checkpoint != NULL)

@@ -104,9 +104,15 @@ static void write_key(const struct gatherer *gatherer, const struct batch_entry 
 	}
 }
 
-static bool is_current(const struct gatherer *gatherer, const struct route *route, int64_t minute, int stream)
+void gatherer_leave(struct gatherer *gatherer, struct route *route)
 {
-	return route->lane != NULL && route->epoch == gatherer->shipper->lane_epoch && route->minute == minute && route->stream == stream;
+	struct lane *lane = route->lane;
+
+	if (lane == NULL)
+		return;
+	route->lane = NULL;
+	lane->route_count--;
+	lane_tidy(&gatherer->shipper->lanes, lane);
 }
 
 static struct lane *lane_of(struct gatherer *gatherer, struct route *route, const struct batch_entry *entry)
@@ -122,19 +128,21 @@ static struct lane *lane_of(struct gatherer *gatherer, struct route *route, cons
 		if (template_needs_stream(gatherer->templates[i]))
 			stream = (int)entry->record->stream;
 	}
-	if (is_current(gatherer, route, minute, stream))
+	if (route->lane != NULL && route->minute == minute && route->stream == stream)
 		return route->lane;
 	number = lane_number(gatherer, entry->source->origin);
 	buf_init(&key, longest_key(gatherer));
 	write_key(gatherer, entry, number, &key);
-	*route = (struct route){shipper_lane(gatherer->shipper, key.data, key.len, number), gatherer->shipper->lane_epoch, minute, stream};
+	gatherer_leave(gatherer, route);
+	*route = (struct route){shipper_lane(gatherer->shipper, key.data, key.len, number), minute, stream};
+	route->lane->route_count++;
 	buf_release(&key);
 	return route->lane;
 }
 
-bool gatherer_lane_has_room(const struct gatherer *gatherer, const struct route *route)
+bool gatherer_lane_has_room(const struct route *route)
 {
-	return route->lane == NULL || route->epoch != gatherer->shipper->lane_epoch || route->lane->queued_count < LANE_DEPTH;
+	return route->lane == NULL || route->lane->queued_count < LANE_DEPTH;
 }
 
 /* ---- adding ------------------------------------------------------------------------------------------------------- */

@@ -41,8 +41,7 @@ struct gatherer {
 
 /* Where a reader's records go: kept by the reader, so that the destination is not expanded for every record. */
 struct route {
-	struct lane *lane;
-	uint64_t epoch;      /* of the shipper when lane was looked up */
+	struct lane *lane;   /* counts its routes, and stays while there are any; NULL: none yet */
 	int64_t minute;      /* of the record's time, where a template has {date} */
 	int stream;          /* where a template has {stream} */
 };
@@ -52,9 +51,11 @@ void gatherer_init(struct gatherer *gatherer);
 /* False: memory is used up or nearly; the reader waits for room (shipper's on_room).  Seals the oldest batch then, so that room will come. */
 bool gatherer_has_room(struct gatherer *gatherer);
 /* False: the lane that the route last led to has enough batches waiting; its reader waits for room, others go on. */
-bool gatherer_lane_has_room(const struct gatherer *gatherer, const struct route *route);
+bool gatherer_lane_has_room(const struct route *route);
 /* Encodes the record into its batch.  *ret_cut_bytes: text bytes that record_limit kept out (the caller has posted nothing for them yet).  Posts nothing itself. */
 void gatherer_add(struct gatherer *gatherer, struct route *route, const struct batch_entry *entry, uint64_t *ret_cut_bytes);
+/* The route leads nowhere until the next record is added: before it is forgotten, or because it would lead elsewhere now.  Also after the shipper is closed. */
+void gatherer_leave(struct gatherer *gatherer, struct route *route);
 /* Seals everything now. */
 void gatherer_seal_all(struct gatherer *gatherer);
 /* Frees open batches without a fate (their bytes are read again) and closes the timer. */

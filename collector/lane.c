@@ -1,7 +1,7 @@
 /* Lane.  A queue with a destination.
  *
  * Stands between gatherer (which fills `open`) and shipper (which sends `queue`).  Owns its key; its batches belong to whoever the batch's state
- * names. */
+ * names.  It lives as long as it has batches, or a route leads to it. */
 #include "config.h"
 #include "collector/lane.h"
 
@@ -28,14 +28,10 @@ struct lane *lane_get(struct lane **lanes, const char *key, size_t key_len, unsi
 	return lane;
 }
 
-bool lane_is_idle(const struct lane *lane)
+void lane_tidy(struct lane **lanes, struct lane *lane)
 {
-	return lane->open == NULL && lane->queue == NULL;
-}
-
-void lane_remove(struct lane **lanes, struct lane *lane)
-{
-	must(lane_is_idle(lane));
+	if (lane->open != NULL || lane->queue != NULL || lane->route_count != 0)
+		return;
 	HASH_DELETE(hh, *lanes, lane);
 	free(lane->key);
 	free(lane);

@@ -25,6 +25,7 @@ struct lane {
 	struct batch *open;         /* the batch being filled, or NULL */
 	struct batch *queue;        /* sealed ones, in order; the first may be under way */
 	unsigned queued_count;
+	unsigned route_count;       /* readers whose records went here last: it stays while there are any */
 	unsigned attempt;           /* failures in a row */
 	uint64_t next_try_ms;       /* monotonic; 0 = at once */
 	bool held;                  /* the last answer was HOLD */
@@ -38,9 +39,7 @@ struct lane {
 
 /* Finds or makes the lane of these expansions (key bytes, as in struct lane). */
 struct lane *lane_get(struct lane **lanes, const char *key, size_t key_len, unsigned number);
-/* Has it neither batches nor trouble to remember? */
-bool lane_is_idle(const struct lane *lane);
-/* Idle, or purged: frees it. */
-void lane_remove(struct lane **lanes, struct lane *lane);
+/* Frees it if it has neither batches nor routes. */
+void lane_tidy(struct lane **lanes, struct lane *lane);
 
 #endif

@@ -51,14 +51,6 @@ struct lane *shipper_lane(struct shipper *shipper, const char *key, size_t key_l
 	return lane;
 }
 
-void shipper_tidy(struct shipper *shipper, struct lane *lane)
-{
-	if (!lane_is_idle(lane) || lane->trouble[0] != '\0')
-		return;
-	lane_remove(&shipper->lanes, lane);
-	shipper->lane_epoch++;
-}
-
 void shipper_count_memory(struct shipper *shipper, struct batch *batch)
 {
 	size_t now = batch_memory(batch);
@@ -274,7 +266,7 @@ static void parcel_ended(struct shipper *shipper, struct batch *batch, const str
 		note_recovery(shipper, lane);
 	if (batch->open_count == 0) {
 		release_batch(shipper, batch);
-		shipper_tidy(shipper, lane);
+		lane_tidy(&shipper->lanes, lane);
 		pump_all(shipper);
 		shipper->on_room(shipper->arg);
 		return;
@@ -466,7 +458,7 @@ static void close_if_quiet(struct shipper *shipper)
 			DL_DELETE(lane->queue, batch);
 			batch_free(batch);
 		}
-		lane_remove(&shipper->lanes, lane);
+		lane_tidy(&shipper->lanes, lane);
 	}
 	uv_close((uv_handle_t *)&shipper->timer, on_closed);
 }

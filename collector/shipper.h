@@ -34,11 +34,10 @@ struct shipper {
 	struct bind_range backoff;
 	struct dead_letter *dead_letter; /* NULL: what is rejected alone is dropped */
 	struct shipper_metrics metrics;
-	void (*on_room)(void *arg);  /* memory was freed, or a lane became idle */
+	void (*on_room)(void *arg);  /* memory was freed, and a lane has a batch less */
 	void *arg;
 
 	struct lane *lanes;          /* by number and destination */
-	uint64_t lane_epoch;         /* grows when a lane is freed: cached pointers are stale then */
 	size_t memory_used;          /* of all batches, open ones included */
 	unsigned in_flight_count;    /* parcels lent to the output */
 	unsigned packing_count;
@@ -54,8 +53,6 @@ struct shipper {
 void shipper_init(struct shipper *shipper);
 /* The lane of these expansions; key as in struct lane. */
 struct lane *shipper_lane(struct shipper *shipper, const char *key, size_t key_len, unsigned number);
-/* Frees the lane if it is idle and without trouble. */
-void shipper_tidy(struct shipper *shipper, struct lane *lane);
 /* The batch grew or shrank: brings memory_used up to date. */
 void shipper_count_memory(struct shipper *shipper, struct batch *batch);
 /* A sealed batch, to be moved in: joins its lane's queue. */

@@ -545,6 +545,58 @@ START_TEST(a_full_lane_parks_its_readers_until_there_is_room)
 }
 END_TEST
 
+/* The last parcel that was sent is delivered, and whoever is parked may look again. */
+static void deliver_last(void)
+{
+	struct answer answer = {.kind = ANSWER_SENT, .retry_after_ms = -1};
+	struct parcel *parcel = parcels[--parcel_count];
+
+	collect(parcel);
+	parcel->answer(parcel, PARCEL_ALL, &answer);
+	cursor_unpark(&env);
+	turns();
+}
+
+START_TEST(what_others_deliver_makes_no_room_in_a_full_lane)
+{
+	struct container other;
+	struct tail held, quiet;
+	struct cursor *cursors[2];
+	uint64_t before;
+
+	setup();
+	gatherer.batch_records = 1;
+	gatherer.templates[0] = template_new("{container}", TEMPLATE_PLAIN);
+	gatherer.template_count = 1;
+	make_tail(&held, 0);
+	for (int i = 0; i < LANE_DEPTH; i++)
+		line(&held, "stdout", "F", "held");
+	cursors[0] = cursor_new(&env, &held, NULL, 0);
+	turns();
+	other = (struct container){.origin = {"ns", "pod", "0001-uid", "quiet", "node"}};
+	make_tail(&quiet, 0);
+	DL_DELETE(container.tails, &quiet);
+	quiet.container = &other;
+	quiet.source.origin = &other.origin;
+	DL_APPEND(other.tails, &quiet);
+	cursors[1] = cursor_new(&env, &quiet, NULL, 0);
+	before = held.size;
+	for (int i = 0; i < 3; i++) {
+		line(&held, "stdout", "F", "held");
+		wake(&held);
+		line(&quiet, "stdout", "F", "quiet");
+		wake(&quiet);
+		deliver_last(); /* the lane of the quiet one is idle now */
+		ck_assert_uint_eq(cursors[0]->read_offset, before);
+		ck_assert_ptr_eq(env.parked, cursors[0]);
+	}
+	ck_assert_str_eq(received, "quiet|quiet|quiet|");
+	teardown(cursors, 2);
+	close(held.fd);
+	close(quiet.fd);
+}
+END_TEST
+
 /* What was written to it is compressed now, as kubelet does it. */
 static void pack(struct tail *tail, struct gzip_pool *pool)
 {
@@ -866,4 +918,5 @@ UNIT_MAIN("cursor", records_carry_the_metadata_of_their_time, what_is_known_anew
 	a_successor_waits_until_its_predecessor_was_read, nothing_that_is_no_log_line_is_lost,
 	an_overlong_line_is_cut_and_its_rest_is_counted, a_cursor_is_done_when_its_file_is_gone_and_all_is_acknowledged,
 	bytes_that_come_after_the_name_is_gone_are_read_before_the_end, what_a_truncation_took_is_counted_as_lost,
-	once_reads_to_the_size_at_the_start, a_full_lane_parks_its_readers_until_there_is_room)
+	once_reads_to_the_size_at_the_start, a_full_lane_parks_its_readers_until_there_is_room,
+	what_others_deliver_makes_no_room_in_a_full_lane)
