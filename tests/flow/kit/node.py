@@ -259,9 +259,10 @@ class Truth:
         with self.lock:
             return sum(f"/{pod}" in segment.name and not segment.name.endswith(".log") for segment in self.segments.values())
 
-    def deletions(self, pod):
+    def lives_within(self, pod, start):
+        """How many of such a pod's files were born after that time, and are deleted."""
         with self.lock:
-            return sum(f"/{pod}" in segment.name and segment.gone is not None for segment in self.segments.values())
+            return sum(f"/{pod}" in segment.name and segment.gone is not None and segment.born >= start for segment in self.segments.values())
 
     def written(self):
         """(uid, container) -> its lines, in the order in which a faithful reader completes them.  A gap in their numbers would be the harness's own loss."""
