@@ -153,6 +153,7 @@ static void on_looked(void *arg)
 {
 	struct collector *collector = arg;
 
+	roster_end_stock(&collector->roster);
 	collector->owes_gaps = collector->checkpoint != NULL;
 	count_gaps(collector, false);
 }

@@ -471,10 +471,9 @@ static void on_written(void *arg, struct place *place, const char *name)
 
 	/* Several may have had this name; the kernel tells the one under which the file was opened, or its
 	 * present one. */
-	DL_FOREACH2 ((struct followed *)place->files, followed, place_next) {
+	DL_FOREACH2 ((struct followed *)place->files, followed, place_next)
 		if (strcmp(followed_name(followed), name) == 0)
 			mark(follower, followed);
-	}
 }
 
 static bool is_own(const struct follower *follower, const struct podpath *pod)
@@ -600,15 +599,12 @@ static void on_overflow(void *arg)
 /* Everything that was noted, without budget. */
 static void finish_turn(struct follower *follower)
 {
-	while (finder_turn(follower->finder, SIZE_MAX))
-		;
-	while (look_at_marked(follower, SIZE_MAX))
-		;
-	while (sweep_some(follower, SIZE_MAX))
+	while (finder_turn(follower->finder, SIZE_MAX) || look_at_marked(follower, SIZE_MAX) ||
+	       sweep_some(follower, SIZE_MAX))
 		;
 }
 
-/* The first time that the root is there, everything in it was there before us. */
+/* What is found now was there before us, or before the output for which stock is taken. */
 static void take_stock(struct follower *follower)
 {
 	follower->is_taking_stock = true;
@@ -622,9 +618,7 @@ static void take_stock(struct follower *follower)
 
 static void begin_sweep(struct follower *follower, bool is_full)
 {
-	bool has_root = finder_sweep(follower->finder);
-
-	if (has_root && !follower->has_taken_stock)
+	if (finder_sweep(follower->finder) && !follower->has_taken_stock)
 		take_stock(follower);
 	start_sweep(follower, is_full);
 }
@@ -654,8 +648,16 @@ void follower_sweep(struct follower *follower)
 void follower_review(struct follower *follower)
 {
 	finder_review(follower->finder);
+	if (!follower->stopped)
+		(void)uv_timer_start(&follower->turn_timer, on_turn, 0, 0);
+}
+
+bool follower_take_stock(struct follower *follower)
+{
+	finder_review(follower->finder);
 	if (follower->has_taken_stock)
 		take_stock(follower);
+	return follower->has_taken_stock;
 }
 
 /* ---- to be asked -------------------------------------------------------------------------------- */
@@ -665,10 +667,9 @@ void follower_each(struct follower *follower, void (*visit)(void *arg, struct ta
 	struct container *container, *next;
 	struct tail *tail;
 
-	HASH_ITER (hh, follower->containers, container, next) {
+	HASH_ITER (hh, follower->containers, container, next)
 		DL_FOREACH (container->tails, tail)
 			visit(arg, tail);
-	}
 }
 
 const struct follower_stats *follower_stats(struct follower *follower)

@@ -63,9 +63,11 @@ int follower_start(struct follower *follower, struct err *err);
 void follower_look(struct follower *follower);
 /* fstat of every held file now. */
 void follower_sweep(struct follower *follower);
-/* New include/exclude or outputs (reload): asks wanted() again for every container; newly wanted files are adopted, the others let go once their readers are
- * gone. */
+/* Other answers of wanted(): asks again for every container; newly wanted files are adopted soon, the others let go once their readers are gone. */
 void follower_review(struct follower *follower);
+/* The same for an output that has just begun: files are adopted now, and were there before it (tail->was_there).  False: the first look over
+ * everything is still to come, and does it. */
+bool follower_take_stock(struct follower *follower);
 /* New limits (reload). */
 void follower_tune(struct follower *follower, uint64_t rescan_interval_ms, uint64_t hold_limit);
 /* Calls visit for every tail, containers in no order, a container's tails in theirs. */

@@ -475,6 +475,25 @@ bool pod_facts_has_exclusion(const struct pod_facts *facts)
 	return facts->is_excluded;
 }
 
+/* Of all containers that `named` names. */
+static bool exclude_alike(const struct pod_facts *a, const struct pod_facts *b, const struct pod_facts *named)
+{
+	for (size_t i = 0; i < named->container_count; i++) {
+		const char *name = named->containers[i].name;
+
+		if (pod_facts_excludes(a, name) != pod_facts_excludes(b, name))
+			return false;
+	}
+	return true;
+}
+
+bool pod_facts_exclude_alike(const struct pod_facts *a, const struct pod_facts *b)
+{
+	if (a == NULL || b == NULL)
+		return (a == NULL || !pod_facts_has_exclusion(a)) && (b == NULL || !pod_facts_has_exclusion(b));
+	return a->is_excluded == b->is_excluded && exclude_alike(a, b, a) && exclude_alike(a, b, b);
+}
+
 static bool read_all_labels(const struct reading *reading)
 {
 	struct pod_facts *facts = reading->facts;

@@ -52,6 +52,9 @@ bool pod_facts_excludes(const struct pod_facts *facts, const char *container);
 /* Is there any that is not? */
 bool pod_facts_has_exclusion(const struct pod_facts *facts);
 
+/* Do both answer pod_facts_excludes alike, for every container?  NULL excludes none. */
+bool pod_facts_exclude_alike(const struct pod_facts *a, const struct pod_facts *b);
+
 /* The chosen labels of a namespace or a node. */
 struct label_set {
 	char *name; /* of the namespace or node */

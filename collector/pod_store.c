@@ -309,12 +309,13 @@ static void exclude(struct pod_store *store, struct link *link, bool is_excluded
 }
 
 /* The links of a pod learn which of them are excluded now; the others are asked about by a review. */
-static void tell_exclusions(struct pod_store *store, struct known *pod, bool had_exclusion)
+static void tell_exclusions(struct pod_store *store, struct known *pod, const struct pod_facts *old)
 {
+	bool had_exclusion = old != NULL && pod_facts_has_exclusion(old);
 	bool has_exclusion = pod_facts_has_exclusion(pod->facts);
 	struct link *link, *next;
 
-	if (!had_exclusion && !has_exclusion)
+	if (pod_facts_exclude_alike(old, pod->facts))
 		return;
 	store->needs_review = true;
 	store->options.counts->excluded += has_exclusion && !had_exclusion;
@@ -329,7 +330,6 @@ static void tell_exclusions(struct pod_store *store, struct known *pod, bool had
 static void take_facts(struct pod_store *store, struct known *pod, struct pod_facts *facts)
 {
 	struct pod_facts *old = pod->facts;
-	bool had_exclusion = old != NULL && pod_facts_has_exclusion(old);
 	struct link *link;
 
 	pod->facts = facts;
@@ -345,7 +345,7 @@ static void take_facts(struct pod_store *store, struct known *pod, struct pod_fa
 		log_warn("a pod has more labels and annotations than records can carry, some are left out",
 		    "namespace=%s pod=%s left_out=%u", log_quote(facts->namespace_name),
 		    log_quote(facts->name), facts->left_out);
-	tell_exclusions(store, pod, had_exclusion);
+	tell_exclusions(store, pod, old);
 	DL_FOREACH (pod->links, link)
 		renew(store, link);
 	pod_facts_free(old);

@@ -26,6 +26,7 @@ struct slot {
 	bool is_leaving;
 	bool is_closing;
 	bool is_removed;                  /* there is no next one */
+	bool is_taking_stock;             /* what the follower finds now was there before this output */
 	uint64_t deadline_ms;             /* of leaving, or of the next try to open */
 	struct slot *prev, *next;
 };
@@ -79,6 +80,7 @@ static int start(struct slot *slot, struct err *err)
 		return status;
 	slot->next_conf = NULL;
 	collector_conf_unref(conf);
+	slot->is_taking_stock = true;
 	if (roster->follower != NULL)
 		follower_each(roster->follower, adopt_known, slot);
 	roster->env.wake(roster->env.arg);
@@ -92,7 +94,8 @@ static void start_or_wait(struct slot *slot)
 
 	if (start(slot, &err) == 0) {
 		log_info("output started", "output=%s", slot->name);
-		follower_review(slot->roster->follower);
+		if (follower_take_stock(slot->roster->follower))
+			slot->is_taking_stock = false;
 		return;
 	}
 	log_error("cannot open output, its logs wait", "output=%s error=%s", slot->name, log_quote(err.text));
@@ -112,6 +115,14 @@ int roster_open(struct roster *roster, struct collector_conf *conf, struct err *
 			return status;
 	}
 	return 0;
+}
+
+void roster_end_stock(struct roster *roster)
+{
+	struct slot *slot;
+
+	DL_FOREACH (roster->slots, slot)
+		slot->is_taking_stock = false;
 }
 
 /* ---- changing ----------------------------------------------------------------------------------------------------- */
@@ -241,7 +252,7 @@ void roster_adopt(struct roster *roster, struct tail *tail, struct segment *segm
 
 	DL_FOREACH (roster->slots, slot)
 		if (slot->pipeline != NULL && !slot->is_leaving)
-			pipeline_adopt(slot->pipeline, tail, segment, tail->was_there);
+			pipeline_adopt(slot->pipeline, tail, segment, tail->was_there && slot->is_taking_stock);
 }
 
 void roster_dismiss(struct roster *roster, const struct container *container)

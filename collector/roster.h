@@ -27,6 +27,8 @@ struct roster {
 
 /* Opens all outputs of conf.  On an error those opened so far stay, for roster_close. */
 int roster_open(struct roster *roster, struct collector_conf *conf, struct err *err);
+/* The follower's first look over everything has ended: what it finds from now on is new to all outputs. */
+void roster_end_stock(struct roster *roster);
 /* Makes the outputs those of conf: starts new ones, and has the changed and removed ones leave, each with the configuration's shutdown_timeout. */
 void roster_apply(struct roster *roster, struct collector_conf *conf);
 /* Moves slots in change on; true while there are any. */

@@ -67,7 +67,7 @@ struct tail {
 	size_t head_len;
 	uint64_t size;              /* at the last look; grows only (a truncation begins a new tail) */
 	uint64_t changed_ms;        /* monotonic time of the last look that found it grown or renamed */
-	bool was_there;             /* found by the first look over everything: read_from applies */
+	bool was_there;             /* found while stock was taken, of all there is, for outputs that had just begun: read_from applies to these */
 	bool is_docker;             /* the lines are docker's json-file, not CRI */
 	bool is_known;              /* the checkpoint had a row of it when it was adopted */
 	struct gzip_pool *gzip;     /* unpacks its bytes: it is compressed, and offsets and `size` are those of what is in it; NULL = a plain file */

@@ -406,6 +406,31 @@ class ExcludeTest(MetadataCase):
         self.another_list(api)
         self.finish(self.end, self.judge_of, self.node.written, collector)
 
+    def test_read_from_tail_skips_nothing_of_a_pod_that_is_included_again(self):
+        """Its log was rotated meanwhile: the new file is no file that was there before the output."""
+        api = self.kubelet_api()
+        kept, other = self.two(api, {})
+        before = self.node.written
+        collector = self.follows(api, read_from="tail")
+        until(lambda: len(collector.streams()) == 2, "both found")
+        kept.write(20)
+        other.write(20)
+        until(lambda: len(self.end.taken) >= 40, "what came arrived")
+        api.put(other.pod, annotations=self.EXCLUDE)
+        self.another_list(api)
+        self.let_go(collector, "other")
+        other.rotate()
+        other.write(20)
+        api.put(other.pod)
+        self.another_list(api)
+        other.write(20)
+        until(lambda: len(self.end.taken) >= 80, "all that came arrived")
+        collector.stop()
+        self.end.pump(self.judge_of)
+        for container in (kept, other):
+            expected = list(range(before[container.key], container.sequence))
+            self.assertEqual(sorted(self.judge_of.copies[container.key]), expected)
+
     def test_excluded_and_back_while_the_output_is_away(self):
         api, away = self.kubelet_api(), self.endpoint()
         kept, other = self.two(api, {})

@@ -417,6 +417,40 @@ START_TEST(our_own_pod_is_not_followed)
 }
 END_TEST
 
+START_TEST(what_a_review_finds_was_not_there_before_anyone)
+{
+	world_init();
+	scratch_append(&world.scratch, LIVE, "a\n");
+	world_start();
+	world.unwanted = "app";
+	follower_review(world.follower);
+	detach(first_reader());
+	follower_sweep(world.follower);
+	scratch_rename(&world.scratch, LIVE, OLD_1);
+	scratch_append(&world.scratch, LIVE, "b\n");
+	world.unwanted = NULL;
+	follower_review(world.follower);
+	RUN_UNTIL(world.adopted == 3);
+	ck_assert_str_eq(buf_text(&world.all_text), "a\na\nb\n");
+	ck_assert(!first_reader()->reader.tail->was_there && !last_reader()->reader.tail->was_there);
+	world_release();
+}
+END_TEST
+
+START_TEST(stock_that_cannot_be_taken_yet_is_taken_by_the_first_look)
+{
+	world_init();
+	scratch_remove(&world.scratch, "logs");
+	world_start();
+	ck_assert(!follower_take_stock(world.follower));
+	scratch_dir(&world.scratch, BOX);
+	scratch_append(&world.scratch, LIVE, "a\n");
+	follower_look(world.follower);
+	ck_assert(first_reader()->reader.tail->was_there);
+	world_release();
+}
+END_TEST
+
 START_TEST(a_review_adopts_what_is_wanted_now_and_lets_go_of_the_rest)
 {
 	world_init();
@@ -429,7 +463,7 @@ START_TEST(a_review_adopts_what_is_wanted_now_and_lets_go_of_the_rest)
 	ck_assert_uint_eq(stats()->watches, 3);
 
 	world.unwanted = "side";
-	follower_review(world.follower);
+	ck_assert(follower_take_stock(world.follower));
 	ck_assert_str_eq(buf_text(&world.all_text), "b\na\n");
 	ck_assert(last_reader()->reader.tail->was_there);
 	follower_sweep(world.follower);
@@ -1052,6 +1086,8 @@ END_TEST
 UNIT_MAIN("follower", files_that_are_there_are_adopted_oldest_first, a_line_wakes_its_reader_without_a_sweep,
     a_pod_that_comes_later_is_found_whole, other_names_are_left_alone, the_root_is_waited_for_and_found_again,
     the_first_look_is_told_once_when_the_root_is_there, our_own_pod_is_not_followed,
+    what_a_review_finds_was_not_there_before_anyone,
+    stock_that_cannot_be_taken_yet_is_taken_by_the_first_look,
     a_review_adopts_what_is_wanted_now_and_lets_go_of_the_rest,
     a_rotated_file_is_the_same_tail_with_another_name, renaming_back_makes_no_new_file,
     a_file_renamed_over_another_succeeds_it, two_rotations_in_one_second_lose_nothing,

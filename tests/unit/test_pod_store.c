@@ -455,6 +455,9 @@ START_TEST(an_excluded_pod_is_told_and_told_again_when_it_is_not)
 	ck_assert_uint_eq(review_count, 1);
 	list("u-1", "web", EXCLUDED);
 	ck_assert_uint_eq(review_count, 1);
+	list("u-1", "db", EXCLUDED); /* news, but none of that */
+	put("u-1", "web", EXCLUDED);
+	ck_assert_uint_eq(review_count, 1);
 	put("u-1", "web", "");
 	ck_assert_str_eq(told, "+u-1/main -u-1/main ");
 	ck_assert(!a.container.is_excluded);

@@ -48,9 +48,9 @@ class MetadataCase(case.FlowCase):
                        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}], "current-context": "x"}, file)
         return path
 
-    def follows(self, api, outputs=None, start=True, **rows):
+    def follows(self, api, outputs=None, start=True, read_from="head", **rows):
         kubernetes = {"metadata_source": "kubelet", "metadata_wait": FAR, "kubelet_url": api.url, **rows}
-        return self.collector(outputs or {"main": self.end}, kubernetes=kubernetes, start=start)
+        return self.collector(outputs or {"main": self.end}, kubernetes=kubernetes, input={"read_from": read_from}, start=start)
 
     def knows(self, collector, **wanted):
         """Waits until /status says so of metadata; None stands for any text."""
