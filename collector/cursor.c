@@ -5,6 +5,7 @@
  * Stands between tail and gatherer.  Owns its ledger, joiner and mark.  Keeps no bytes: what is not a whole line is read again when it has grown.
  *
  * Order: a cursor reads only when its predecessor's cursor has passed, that is, has read to the end of its file after the successor was there to be seen.
+ * And where other metadata mean another lane, it reads on only when its container has nothing under way in the old one.
  *
  * The mark is the lowest of: the ledger's first open floor, the oldest open chain, the start of an overlong line whose rest is still skipped, and the
  * read offset.  It always stands at the start of a whole record.
@@ -67,8 +68,8 @@ static bool ended(const struct cursor *cursor)
 {
 	const struct tail *tail = cursor->reader.tail;
 
-	if (cursor->given_up)
-		return true;
+	if (cursor->given_up) /* and has had its turn since */
+		return cursor->passed && joiner_floor(&cursor->joiner) == UINT64_MAX;
 	return cursor->at_end && (tail->truncated || tail->unlinked) && cursor->read_offset >= tail->size &&
 	       joiner_floor(&cursor->joiner) == UINT64_MAX;
 }
@@ -144,7 +145,10 @@ static void on_wake(struct tail_reader *reader)
 	struct cursor *cursor = cursor_of_reader(reader);
 
 	note_size(cursor, SIZE_STEP);
-	cursor_make_ready(cursor);
+	if (cursor->route.version != reader->tail->container->origin.metadata_version)
+		cursor_recall(cursor); /* what it waits for may be the lane of others by now */
+	else
+		cursor_make_ready(cursor);
 }
 
 static uint64_t needs_from(const struct tail_reader *reader)
@@ -158,7 +162,7 @@ static void give_up(struct cursor *cursor)
 {
 	cursor->given_up = true;
 	cursor->at_end = true;
-	cursor_make_ready(cursor); /* its turn lets chains go and opens the gate for its successor */
+	cursor_recall(cursor); /* its turn lets chains go and opens the gate for its successor */
 }
 
 static void on_give_up(struct tail_reader *reader)
@@ -183,7 +187,7 @@ void cursor_dismiss(struct cursor *cursor)
 
 /* ---- records ------------------------------------------------------------------------------------------------------ */
 
-/* The constant tail of its records is made anew when the metadata are others, and their lane may be another one, too. */
+/* The constant tail of its records is made anew when the metadata are others. */
 static void prepare(struct cursor *cursor)
 {
 	const struct cursor_env *env = cursor->env;
@@ -193,7 +197,6 @@ static void prepare(struct cursor *cursor)
 	env->format->prepare(env->format_options, &cursor->reader.tail->source, &cursor->prepared);
 	must(!cursor->prepared.overflowed);
 	cursor->prepared_version = origin->metadata_version;
-	gatherer_leave(env->gatherer, &cursor->route);
 }
 
 static void follow_metadata(struct cursor *cursor)
@@ -427,6 +430,35 @@ static bool may_read(struct cursor *cursor)
 	return true;
 }
 
+/* Has it handed on what is not settled yet?  A chain that a successor is finishing was not handed on. */
+static bool has_under_way(const struct cursor *cursor)
+{
+	const uint64_t *terms = cursor->ledger.account.terms;
+
+	return terms[ACCOUNT_OPEN] != 0 || terms[ACCOUNT_IN_FLIGHT] != 0;
+}
+
+/* Where other metadata lead a container to another lane, it goes there when nothing of it, in any of its files, is under way in the old one: else what
+ * waits there to be sent again would be overtaken. */
+static bool may_move(struct cursor *cursor)
+{
+	const struct gatherer *gatherer = cursor->env->gatherer;
+	const struct container *container = cursor->reader.tail->container;
+	const struct tail *tail;
+
+	if (cursor->route.lane != NULL && cursor->route.version == container->origin.metadata_version)
+		return true;
+	DL_FOREACH (container->tails, tail) {
+		struct cursor *other = cursor_find(cursor->env, tail);
+
+		if (other != NULL && has_under_way(other) && gatherer_has_turned(gatherer, &other->route, &container->origin))
+			return false;
+	}
+	if (gatherer_has_turned(gatherer, &cursor->route, &container->origin))
+		gatherer_leave(cursor->env->gatherer, &cursor->route);
+	return true;
+}
+
 /* Open chains go on in the next file of the same run of the container. */
 static void hand_over_chains(struct cursor *cursor, struct cursor *next)
 {
@@ -632,6 +664,10 @@ void cursor_turn(struct cursor *cursor, uint64_t now_ms)
 		cursor_rest(cursor);
 		return;
 	}
+	if (!may_move(cursor)) {
+		cursor_park(cursor);
+		return;
+	}
 	if (cursor->given_up || cursor->reader.tail->truncated) {
 		cursor_rest(cursor);
 		if (cursor->given_up)
@@ -662,7 +698,7 @@ void cursor_attend(struct cursor *cursor, uint64_t now_ms)
 {
 	uint64_t timeout = cursor->env->partial_timeout_ms;
 
-	if (now_ms > timeout)
+	if (now_ms > timeout && may_move(cursor))
 		expire_chains(cursor, now_ms - timeout);
 	if (cursor->leftover_bytes != 0 || cursor->is_patient)
 		cursor_make_ready(cursor);
@@ -731,5 +767,5 @@ uint64_t cursor_lag(const struct cursor *cursor)
 
 bool cursor_has_read_all(const struct cursor *cursor)
 {
-	return cursor->is_gone || (!cursor->is_ready && cursor->at_end);
+	return cursor->is_gone || (!cursor->is_ready && !cursor->is_parked && cursor->at_end);
 }

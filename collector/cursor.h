@@ -36,7 +36,7 @@ struct cursor_env {
 	struct metric *damaged_files;  /* drave_input_lost_segments_total{reason} */
 	uint64_t late_bytes;           /* taken from a file after its successor had begun */
 	struct cursor *ready;          /* those with something to read, in turn */
-	struct cursor *parked;         /* those whose lane is full: ready again when there is room */
+	struct cursor *parked;         /* those whose lane is full, or has to be left first: ready again when there is room */
 	struct cursor *attention;      /* those with an open chain or an unfinished last line: looked at by time */
 	bool reads_to_stop;            /* --once: nothing beyond stop_at */
 	unsigned gone_count;           /* cursors that are done and wait to be freed */

@@ -14,6 +14,8 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#define MINUTE_NS INT64_C(60000000000)
+
 void gatherer_init(struct gatherer *gatherer)
 {
 	must(uv_timer_init(gatherer->loop, &gatherer->timer) == 0);
@@ -90,13 +92,14 @@ static size_t longest_key(const struct gatherer *gatherer)
 }
 
 /* lane number and expansions, each ended by a NUL. */
-static void write_key(const struct gatherer *gatherer, const struct batch_entry *entry, unsigned number, struct buf *key)
+static void write_key(
+	const struct gatherer *gatherer, const struct origin *origin, enum record_stream stream, int64_t time_ns, struct buf *key)
 {
-	must(buf_printf(key, "%u", number) && buf_add(key, "", 1));
+	buf_init(key, longest_key(gatherer));
+	must(buf_printf(key, "%u", lane_number(gatherer, origin)) && buf_add(key, "", 1));
 	for (size_t i = 0; i < gatherer->template_count; i++) {
 		const char *fallback = gatherer->fallbacks[i];
-		bool filled = template_expand(
-			gatherer->templates[i], entry->source->origin, entry->record->stream, entry->record->time_ns, key);
+		bool filled = template_expand(gatherer->templates[i], origin, stream, time_ns, key);
 
 		if (!filled && fallback != NULL)
 			must(buf_add_text(key, fallback));
@@ -117,27 +120,41 @@ void gatherer_leave(struct gatherer *gatherer, struct route *route)
 
 static struct lane *lane_of(struct gatherer *gatherer, struct route *route, const struct batch_entry *entry)
 {
+	const struct origin *origin = entry->source->origin;
 	int64_t minute = 0;
 	int stream = 0;
-	unsigned number;
 	struct buf key;
 
 	for (size_t i = 0; i < gatherer->template_count; i++) {
 		if (template_needs_time(gatherer->templates[i]))
-			minute = entry->record->time_ns / 60000000000;
+			minute = entry->record->time_ns / MINUTE_NS;
 		if (template_needs_stream(gatherer->templates[i]))
 			stream = (int)entry->record->stream;
 	}
 	if (route->lane != NULL && route->minute == minute && route->stream == stream)
 		return route->lane;
-	number = lane_number(gatherer, entry->source->origin);
-	buf_init(&key, longest_key(gatherer));
-	write_key(gatherer, entry, number, &key);
+	write_key(gatherer, origin, entry->record->stream, entry->record->time_ns, &key);
 	gatherer_leave(gatherer, route);
-	*route = (struct route){shipper_lane(gatherer->shipper, key.data, key.len, number), minute, stream};
+	*route = (struct route){.lane = shipper_lane(gatherer->shipper, key.data, key.len, lane_number(gatherer, origin)),
+		.version = origin->metadata_version, .minute = minute, .stream = stream};
 	route->lane->route_count++;
 	buf_release(&key);
 	return route->lane;
+}
+
+bool gatherer_has_turned(const struct gatherer *gatherer, struct route *route, const struct origin *origin)
+{
+	struct buf key;
+	bool is_same;
+
+	if (route->lane == NULL || route->version == origin->metadata_version)
+		return false;
+	write_key(gatherer, origin, (enum record_stream)route->stream, route->minute * MINUTE_NS, &key);
+	is_same = key.len == route->lane->key_len && memcmp(key.data, route->lane->key, key.len) == 0;
+	buf_release(&key);
+	if (is_same)
+		route->version = origin->metadata_version;
+	return !is_same;
 }
 
 bool gatherer_lane_has_room(const struct route *route)

@@ -42,6 +42,7 @@ struct gatherer {
 /* Where a reader's records go: kept by the reader, so that the destination is not expanded for every record. */
 struct route {
 	struct lane *lane;   /* counts its routes, and stays while there are any; NULL: none yet */
+	unsigned version;    /* of the origin's metadata, by which it was looked up */
 	int64_t minute;      /* of the record's time, where a template has {date} */
 	int stream;          /* where a template has {stream} */
 };
@@ -52,6 +53,8 @@ void gatherer_init(struct gatherer *gatherer);
 bool gatherer_has_room(struct gatherer *gatherer);
 /* False: the lane that the route last led to has enough batches waiting; its reader waits for room, others go on. */
 bool gatherer_lane_has_room(const struct route *route);
+/* True: the metadata of its origin have changed since, and lead to another lane than the one that the route has. */
+bool gatherer_has_turned(const struct gatherer *gatherer, struct route *route, const struct origin *origin);
 /* Encodes the record into its batch.  *ret_cut_bytes: text bytes that record_limit kept out (the caller has posted nothing for them yet).  Posts nothing itself. */
 void gatherer_add(struct gatherer *gatherer, struct route *route, const struct batch_entry *entry, uint64_t *ret_cut_bytes);
 /* The route leads nowhere until the next record is added: before it is forgotten, or because it would lead elsewhere now.  Also after the shipper is closed. */

@@ -112,10 +112,16 @@ static bool lacks_node(const struct pod_store *store)
 
 /* ---- waiting ------------------------------------------------------------------------------------ */
 
-static void begin_reading(struct pod_store *store, struct link *link)
+static void wake_tails(const struct link *link)
 {
 	struct tail *tail;
 
+	DL_FOREACH (link->container->tails, tail)
+		tail_wake(tail);
+}
+
+static void begin_reading(struct pod_store *store, struct link *link)
+{
 	if (!link->container->awaits_metadata)
 		return;
 	link->container->awaits_metadata = false;
@@ -123,8 +129,7 @@ static void begin_reading(struct pod_store *store, struct link *link)
 	store->waiting_count--;
 	if (store->waiting == NULL)
 		uv_timer_stop(&store->tick);
-	DL_FOREACH (link->container->tails, tail)
-		tail_wake(tail);
+	wake_tails(link);
 }
 
 static bool is_known(const struct pod_store *store, const struct known *pod)
@@ -132,7 +137,7 @@ static bool is_known(const struct pod_store *store, const struct known *pod)
 	return pod->facts != NULL && !lacks_namespace(store, pod) && !lacks_node(store);
 }
 
-/* What its records carry is made anew of what is known now. */
+/* What its records carry is made anew of what is known now.  Who waits for room in one lane may have another one by now. */
 static void renew(struct pod_store *store, struct link *link)
 {
 	struct metadata *old = link->metadata;
@@ -145,6 +150,8 @@ static void renew(struct pod_store *store, struct link *link)
 	link->container->origin.metadata = link->metadata;
 	link->container->origin.metadata_version++;
 	pod_metadata_free(old);
+	if (!link->container->awaits_metadata)
+		wake_tails(link);
 }
 
 /* What is missing is counted, and labels that did not come in time are not waited for again until they do. */

@@ -4,13 +4,15 @@
 import copy
 import json
 import signal
+import threading
 import unittest
 
 from kit import case, mock
-from kit.endpoint import OK
+from kit.endpoint import OK, Answer
 from kit.metadata import FAR, MetadataCase
 from kit.wait import until
 
+BUSY = Answer(status=503)
 EVERYTHING = "labels, annotations, owner, image, image_id, container_id, pod_ip"
 LABELS = {"app": "web", "app.kubernetes.io/name": "shop \"1\"", "empty": "", "pod-template-hash": "h1"}
 ANNOTATIONS = {"team/x": "blue", "secret/y": "not chosen"}
@@ -188,6 +190,31 @@ class DestinationTest(MetadataCase):
         for path, _, records in self.came:
             count[path] = count.get(path, 0) + len(records)
         self.assertEqual(count, {"/in/old": 20, "/in/new": 20})
+
+    def test_order_holds_when_a_header_changes(self):
+        """What is written after the change waits for what was refused before it."""
+        container = self.labelled("web", {"app": "old"})
+        refused, is_open = [], threading.Event()
+
+        def refuse_old(request):
+            if request.headers.get("X-App") == "old" and not is_open.is_set():
+                refused.append(request.number)
+                return BUSY
+            return self.note(request)
+
+        self.end.behave = refuse_old
+        collector = self.follow(**{"header.X-App": "{label:app}"})
+        until(lambda: refused, "a refusal")
+        self.api.put(container.pod, {"app": "new"})
+        self.another_list(self.api)
+        self.knows(collector, pods=2)
+        container.write(20)
+        self.sizes_seen(collector, self.node.sizes)
+        count = len(refused)
+        until(lambda: len(refused) > count + 1, "two more refusals")
+        is_open.set()
+        self.finish(self.end, self.judge_of, self.node.written, collector)
+        self.assertEqual([(headers.get("X-App"), len(records)) for _, headers, records in self.came], [("old", 20), ("new", 20)])
 
     def test_without_a_cluster_the_text_behind_stands(self):
         container = self.node.container(pod="web")

@@ -117,6 +117,15 @@ static void make_tail(struct tail *tail, unsigned restart)
 	DL_APPEND(container.tails, tail);
 }
 
+static void make_other_tail(struct tail *tail, struct container *other)
+{
+	make_tail(tail, 0);
+	DL_DELETE(container.tails, tail);
+	tail->container = other;
+	tail->source.origin = &other->origin;
+	DL_APPEND(other->tails, tail);
+}
+
 static void append_bytes(struct tail *tail, const char *bytes, size_t len)
 {
 	ck_assert_int_eq(pwrite(tail->fd, bytes, len, (off_t)tail->size), (ssize_t)len);
@@ -574,11 +583,7 @@ START_TEST(what_others_deliver_makes_no_room_in_a_full_lane)
 	cursors[0] = cursor_new(&env, &held, NULL, 0);
 	turns();
 	other = (struct container){.origin = {"ns", "pod", "0001-uid", "quiet", "node"}};
-	make_tail(&quiet, 0);
-	DL_DELETE(container.tails, &quiet);
-	quiet.container = &other;
-	quiet.source.origin = &other.origin;
-	DL_APPEND(other.tails, &quiet);
+	make_other_tail(&quiet, &other);
 	cursors[1] = cursor_new(&env, &quiet, NULL, 0);
 	before = held.size;
 	for (int i = 0; i < 3; i++) {
@@ -800,30 +805,217 @@ START_TEST(records_carry_the_metadata_of_their_time)
 }
 END_TEST
 
-START_TEST(what_is_known_anew_may_lead_to_another_lane)
-{
-	static const struct metadata known = {
-		.owner_kind = "", .owner_name = "", .pod_ip = "", .image = "", .image_id = "", .container_id = ""};
-	struct tail tail;
-	struct cursor *cursor;
+static const struct metadata known = {
+	.owner_kind = "", .owner_name = "", .pod_ip = "", .image = "", .image_id = "", .container_id = ""};
 
+/* As a label would: the container's records go elsewhere from now on. */
+static void lead_to(const char *node)
+{
+	container.origin.node = node;
+	know(&known);
+}
+
+static void setup_by_node(void)
+{
 	setup();
 	gatherer.templates[0] = template_new("{node}", TEMPLATE_PLAIN);
 	gatherer.template_count = 1;
+}
+
+static void refuse_for_now(void)
+{
+	struct answer answer = {.kind = ANSWER_RETRY, .reason = "x", .retry_after_ms = -1};
+	struct parcel *parcel = parcels[--parcel_count];
+
+	parcel->answer(parcel, PARCEL_ALL, &answer);
+}
+
+START_TEST(a_container_takes_another_lane_when_nothing_of_it_is_under_way_in_the_old_one)
+{
+	struct tail tail;
+	struct cursor *cursor;
+	uint64_t before;
+
+	setup_by_node();
 	make_tail(&tail, 0);
 	line(&tail, "stdout", "F", "a");
 	cursor = cursor_new(&env, &tail, NULL, 0);
 	turns();
 	ck_assert_str_eq(cursor->route.lane->destination[0], "node");
-	container.origin.node = "x"; /* as a label would */
-	know(&known);
+	before = tail.size;
+	lead_to("x");
 	line(&tail, "stdout", "F", "b");
-	wake(&tail);
+	wake(&tail); /* a is in the open batch */
+	ck_assert_uint_eq(cursor->read_offset, before);
+	gatherer_seal_all(&gatherer);
+	refuse_for_now();
+	wake(&tail); /* a waits to be sent again */
+	ck_assert_uint_eq(cursor->read_offset, before);
+	ck_assert_ptr_eq(env.parked, cursor);
+	shipper_hurry(&shipper);
+	ck_assert_uint_eq(parcel_count, 1);
+	deliver_last();
+	ck_assert_uint_eq(cursor->read_offset, tail.size);
 	ck_assert_str_eq(cursor->route.lane->destination[0], "x");
+	ck_assert_ptr_eq(shipper.lanes, cursor->route.lane);
+	ck_assert_ptr_null(shipper.lanes->hh.next); /* the old lane is gone */
 	ship_and_answer(ANSWER_SENT);
+	ck_assert_str_eq(received, "a|b|");
 	know(NULL);
 	teardown(&cursor, 1);
 	close(tail.fd);
+}
+END_TEST
+
+START_TEST(other_metadata_that_lead_to_the_same_lane_stop_nobody)
+{
+	struct tail tail;
+	struct cursor *cursor;
+
+	setup_by_node();
+	make_tail(&tail, 0);
+	line(&tail, "stdout", "F", "a");
+	cursor = cursor_new(&env, &tail, NULL, 0);
+	turns();
+	know(&known);
+	line(&tail, "stdout", "F", "b");
+	wake(&tail);
+	ck_assert_uint_eq(cursor->read_offset, tail.size);
+	ship_and_answer(ANSWER_SENT);
+	ck_assert_str_eq(received, "a|b|");
+	know(NULL);
+	teardown(&cursor, 1);
+	close(tail.fd);
+}
+END_TEST
+
+START_TEST(the_next_file_waits_for_what_its_predecessor_has_under_way_in_the_old_lane)
+{
+	struct tail old, new;
+	struct cursor *cursors[2];
+
+	setup_by_node();
+	make_tail(&old, 0);
+	line(&old, "stdout", "F", "a");
+	cursors[0] = cursor_new(&env, &old, NULL, 0);
+	turns();
+	gatherer_seal_all(&gatherer);
+	refuse_for_now();
+	lead_to("x");
+	make_tail(&new, 0);
+	line(&new, "stdout", "F", "b");
+	cursors[1] = cursor_new(&env, &new, NULL, 0);
+	wake(&old);
+	ck_assert_uint_eq(cursors[1]->read_offset, 0);
+	shipper_hurry(&shipper);
+	deliver_last();
+	ck_assert_uint_eq(cursors[1]->read_offset, new.size);
+	ship_and_answer(ANSWER_SENT);
+	ck_assert_str_eq(received, "a|b|");
+	know(NULL);
+	teardown(cursors, 2);
+	close(old.fd);
+	close(new.fd);
+}
+END_TEST
+
+/* It has a span in the old file, which ends only by reading on. */
+START_TEST(a_record_that_spans_a_rotation_does_not_wait_for_itself)
+{
+	struct tail old, new;
+	struct cursor *cursors[2];
+
+	setup_by_node();
+	make_tail(&old, 0);
+	line(&old, "stdout", "F", "a");
+	line(&old, "stdout", "P", "be");
+	cursors[0] = cursor_new(&env, &old, NULL, 0);
+	turns();
+	make_tail(&new, 0);
+	cursors[1] = cursor_new(&env, &new, NULL, 0);
+	wake(&old);
+	ck_assert_uint_eq(cursors[0]->lent_count, 1);
+	lead_to("x");
+	line(&new, "stdout", "F", "gin");
+	wake(&new);
+	ck_assert_uint_eq(cursors[1]->read_offset, 0);
+	ship_and_answer(ANSWER_SENT);
+	cursor_unpark(&env);
+	turns();
+	ship_and_answer(ANSWER_SENT);
+	ck_assert_str_eq(received, "a|begin|");
+	ck_assert_str_eq(cursors[1]->route.lane->destination[0], "x");
+	know(NULL);
+	teardown(cursors, 2);
+	close(old.fd);
+	close(new.fd);
+}
+END_TEST
+
+START_TEST(a_chain_whose_time_is_up_does_not_overtake_either)
+{
+	struct tail tail;
+	struct cursor *cursor;
+
+	setup_by_node();
+	make_tail(&tail, 0);
+	line(&tail, "stdout", "F", "a");
+	line(&tail, "stdout", "P", "b");
+	cursor = cursor_new(&env, &tail, NULL, 0);
+	turns();
+	gatherer_seal_all(&gatherer);
+	refuse_for_now();
+	lead_to("x");
+	now_ms += 20000;
+	cursor_attend(cursor, now_ms);
+	ck_assert_uint_gt(total.terms[ACCOUNT_PARTIAL], 0);
+	cursor_dismiss(cursor); /* the end of its reading waits as well */
+	turns();
+	ck_assert_uint_gt(total.terms[ACCOUNT_PARTIAL], 0);
+	shipper_hurry(&shipper);
+	deliver_last();
+	ck_assert_uint_eq(total.terms[ACCOUNT_PARTIAL], 0);
+	ck_assert(!cursor->is_gone);
+	ship_and_answer(ANSWER_SENT);
+	ck_assert(cursor->is_gone);
+	ck_assert_str_eq(received, "a|b\",\"partial\":tru|");
+	know(NULL);
+	teardown(&cursor, 1);
+	close(tail.fd);
+}
+END_TEST
+
+START_TEST(other_metadata_lead_out_of_a_lane_that_others_fill)
+{
+	struct container other;
+	struct tail tail, busy;
+	struct cursor *cursors[2];
+
+	setup_by_node();
+	gatherer.batch_records = 1;
+	make_tail(&tail, 0);
+	line(&tail, "stdout", "F", "a");
+	cursors[0] = cursor_new(&env, &tail, NULL, 0);
+	turns();
+	deliver_last();
+	other = (struct container){.origin = {"ns", "pod", "0001-uid", "busy", "node"}};
+	make_other_tail(&busy, &other);
+	for (int i = 0; i < LANE_DEPTH; i++)
+		line(&busy, "stdout", "F", "busy");
+	cursors[1] = cursor_new(&env, &busy, NULL, 0);
+	turns();
+	line(&tail, "stdout", "F", "b");
+	wake(&tail);
+	ck_assert_ptr_eq(env.parked, cursors[0]);
+	lead_to("x");
+	wake(&tail); /* as whoever brings the metadata does */
+	ck_assert_ptr_null(env.parked);
+	ck_assert_uint_eq(cursors[0]->read_offset, tail.size);
+	ck_assert_str_eq(cursors[0]->route.lane->destination[0], "x");
+	know(NULL);
+	teardown(cursors, 2);
+	close(tail.fd);
+	close(busy.fd);
 }
 END_TEST
 
@@ -908,7 +1100,10 @@ START_TEST(a_dismissed_cursor_ends_when_what_it_took_is_acknowledged_and_counts_
 }
 END_TEST
 
-UNIT_MAIN("cursor", records_carry_the_metadata_of_their_time, what_is_known_anew_may_lead_to_another_lane, a_destination_is_as_long_as_its_templates,
+UNIT_MAIN("cursor", records_carry_the_metadata_of_their_time, a_container_takes_another_lane_when_nothing_of_it_is_under_way_in_the_old_one,
+	other_metadata_that_lead_to_the_same_lane_stop_nobody, the_next_file_waits_for_what_its_predecessor_has_under_way_in_the_old_lane,
+	a_record_that_spans_a_rotation_does_not_wait_for_itself, a_chain_whose_time_is_up_does_not_overtake_either,
+	other_metadata_lead_out_of_a_lane_that_others_fill, a_destination_is_as_long_as_its_templates,
 	a_container_whose_metadata_are_on_their_way_does_not_begin, a_dismissed_cursor_ends_when_what_it_took_is_acknowledged_and_counts_no_loss,
 	a_compressed_file_is_read_on_at_its_uncompressed_offset,
 	a_damaged_file_is_read_to_the_damage_counted_once_and_does_not_stop_the_next, a_compressed_file_waits_while_too_many_are_being_read,
