@@ -425,14 +425,15 @@ static bool *find_flag(struct pod_facts *facts, const char *name)
 	return container != NULL ? &container->is_excluded : NULL;
 }
 
-static void take_own_annotation(struct pod_facts *facts, const char *name, const char *value)
+/* False: it is not understood. */
+static bool take_own_annotation(struct pod_facts *facts, const char *name, const char *value)
 {
 	bool is_true = strcmp(value, "true") == 0, *flag = find_flag(facts, name);
 
-	if (flag != NULL && (is_true || strcmp(value, "false") == 0))
-		*flag = is_true;
-	else if (strlen(name) <= FACT_BYTES)
-		facts->refused = keep(&facts->memory, name);
+	if (flag == NULL || (!is_true && strcmp(value, "false") != 0))
+		return false;
+	*flag = is_true;
+	return true;
 }
 
 /* Is it addressed to us, and not the one about the whole pod? */
@@ -447,16 +448,21 @@ static bool is_further_own(const char *name)
 static void read_own_annotations(const struct reading *reading)
 {
 	struct pod_facts *facts = reading->facts;
-	const char *whole = annotation_of(reading->metadata, EXCLUDE);
+	const char *whole = annotation_of(reading->metadata, EXCLUDE), *refused = NULL;
 	const cJSON *item;
 
-	facts->refused = "";
-	if (whole != NULL)
-		take_own_annotation(facts, EXCLUDE, whole);
+	if (whole != NULL && !take_own_annotation(facts, EXCLUDE, whole))
+		refused = EXCLUDE;
 	for (size_t i = 0; i < facts->container_count; i++)
 		facts->containers[i].is_excluded = facts->is_excluded;
-	cJSON_ArrayForEach(item, reading->annotations) if (is_further_own(item->string))
-	    take_own_annotation(facts, item->string, item->valuestring);
+	cJSON_ArrayForEach(item, reading->annotations)
+	{
+		if (is_further_own(item->string) &&
+		    !take_own_annotation(facts, item->string, item->valuestring) &&
+		    strlen(item->string) <= FACT_BYTES)
+			refused = item->string;
+	}
+	facts->refused = keep(&facts->memory, refused); /* one of them: a pod may have any number */
 }
 
 bool pod_facts_excludes(const struct pod_facts *facts, const char *container)

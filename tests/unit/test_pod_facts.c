@@ -3,6 +3,7 @@
 #include "collector/pod_facts.h"
 
 #include <cjson/cJSON.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 static const char *const all_words[] = {"labels", "annotations", "namespace_labels", "node_labels", "owner",
     "image", "image_id", "container_id", "pod_ip"};
 static const char *const all_globs[] = {"*"};
+static const struct bind_list no_words;
 static const struct bind_list every_word = {(char **)(uintptr_t)all_words, 9}; /* nobody writes to them */
 static const struct bind_list every_glob = {(char **)(uintptr_t)all_globs, 1};
 static const struct metadata_choice everything = {.words = &every_word, .annotations = &every_glob};
@@ -183,6 +185,36 @@ START_TEST(only_a_deployments_replica_set_is_named_as_such)
 		ck_assert_str_eq(facts->owner_name, rows[i].name);
 		pod_facts_free(facts);
 	}
+}
+END_TEST
+
+/* Bytes that the program has allocated now; 0 under sanitizers, which count for themselves. */
+static size_t allocated(void)
+{
+	struct mallinfo2 info = mallinfo2();
+
+	return info.uordblks + info.hblkhd;
+}
+
+START_TEST(any_number_of_annotations_that_are_not_understood_takes_no_room)
+{
+	cJSON *pod = cJSON_Parse("{\"metadata\":{\"name\":\"p\",\"uid\":\"u\",\"annotations\":{}}}");
+	cJSON *annotations = cJSON_GetObjectItem(cJSON_GetObjectItem(pod, "metadata"), "annotations");
+	struct metadata_choice none = {.words = &no_words, .annotations = &no_words};
+	struct pod_facts *facts;
+	char name[64];
+	size_t before;
+
+	for (unsigned i = 0; i < 2000; i++) {
+		(void)snprintf(name, sizeof name, "drave.dev/a-name-that-means-nothing-%u", i);
+		ck_assert_ptr_nonnull(cJSON_AddStringToObject(annotations, name, "true"));
+	}
+	before = allocated();
+	ck_assert_int_eq(pod_facts_read(&facts, pod, &none, NULL), 0);
+	ck_assert_str_eq(facts->refused, "drave.dev/a-name-that-means-nothing-1999");
+	ck_assert_uint_lt(allocated() - before, 8192);
+	pod_facts_free(facts);
+	cJSON_Delete(pod);
 }
 END_TEST
 
@@ -377,7 +409,8 @@ END_TEST
 UNIT_MAIN("pod_facts", a_pod_is_pruned_to_what_records_carry, each_container_has_its_own,
     what_was_not_chosen_is_not_kept,
     what_a_template_names_is_kept_without_room_for_records, only_a_deployments_replica_set_is_named_as_such,
-    a_static_pod_is_filed_under_the_uid_of_its_logs, annotations_of_ours_exclude_or_are_refused,
+    a_static_pod_is_filed_under_the_uid_of_its_logs,
+    any_number_of_annotations_that_are_not_understood_takes_no_room, annotations_of_ours_exclude_or_are_refused,
     a_container_is_excluded_alone_or_spared_alone, wrong_types_are_refused_whole,
     of_a_repeated_label_the_last_one_counts, what_has_no_room_is_left_out_and_counted,
     equal_facts_have_equal_hashes, namespace_and_node_give_their_labels)
