@@ -27,7 +27,8 @@ struct conf_watch {
 	void (*changed)(void *arg);
 	void *arg;
 	struct sources sources;
-	uint64_t seen; /* the last look's stamp */
+	uint64_t seen;    /* the last look's stamp */
+	bool is_settling; /* UNREST: the next look is the one that tells whether it is over */
 	struct dirwatch *hints;
 	uv_timer_t look;
 };
@@ -49,18 +50,20 @@ static void on_look(uv_timer_t *timer)
 	bool is_calm = stamp == watch->sources.stamp, rests = stamp == watch->seen;
 
 	watch->seen = stamp;
-	(void)uv_timer_start(&watch->look, on_look, is_calm || rests ? LOOK_MS : SETTLE_MS, 0);
+	watch->is_settling = !is_calm && !rests;
+	(void)uv_timer_start(&watch->look, on_look, watch->is_settling ? SETTLE_MS : LOOK_MS, 0);
 	if (!is_calm && rests)
 		watch->changed(watch->arg);
 }
 
 /* ---- hints -------------------------------------------------------------------------------------- */
 
+/* But a look that settles comes when it is due: hints come at each step of a change, and may not hasten it. */
 static void look_soon(void *arg)
 {
 	struct conf_watch *watch = watch_of(arg);
 
-	if (uv_is_active((uv_handle_t *)&watch->look))
+	if (uv_is_active((uv_handle_t *)&watch->look) && !watch->is_settling)
 		(void)uv_timer_start(&watch->look, on_look, 0, 0);
 }
 
@@ -123,6 +126,7 @@ void conf_watch_follow(struct conf_watch *watch, struct sources *sources)
 	watch->sources = *sources;
 	*sources = (struct sources){.count = 0};
 	watch->seen = watch->sources.stamp;
+	watch->is_settling = false;
 	(void)uv_timer_start(&watch->look, on_look, LOOK_MS, 0);
 }
 
