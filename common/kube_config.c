@@ -134,14 +134,14 @@ static cJSON *parse_yaml(const char *name, const char *text, size_t len, struct 
 
 /* Several files as one: what they say in the order in which they count, each with the directory that its
  * paths are relative to. */
-struct source {
+struct kubeconfig_file {
 	char *name;
 	char *directory;
 	cJSON *tree;
 };
 
-struct sources {
-	struct source items[FILES_MAX];
+struct kubeconfig_files {
+	struct kubeconfig_file items[FILES_MAX];
 	size_t count;
 };
 
@@ -153,19 +153,19 @@ static const char *text_of(const cJSON *object, const char *key)
 }
 
 /* The `key` part of the first entry of that name in `list`, and whose it is. */
-static const cJSON *find_entry(const struct sources *sources, const char *list, const char *key,
-    const char *name, const struct source **ret_source)
+static const cJSON *find_entry(const struct kubeconfig_files *files, const char *list, const char *key,
+    const char *name, const struct kubeconfig_file **ret_source)
 {
 	const cJSON *entry, *part;
 
-	for (size_t i = 0; i < sources->count; i++) {
-		cJSON_ArrayForEach(entry, cJSON_GetObjectItemCaseSensitive(sources->items[i].tree, list))
+	for (size_t i = 0; i < files->count; i++) {
+		cJSON_ArrayForEach(entry, cJSON_GetObjectItemCaseSensitive(files->items[i].tree, list))
 		{
 			const char *entry_name = text_of(entry, "name");
 
 			part = cJSON_GetObjectItemCaseSensitive(entry, key);
 			if (entry_name != NULL && strcmp(entry_name, name) == 0 && cJSON_IsObject(part)) {
-				*ret_source = &sources->items[i];
+				*ret_source = &files->items[i];
 				return part;
 			}
 		}
@@ -179,7 +179,7 @@ static void copy_text(char **ret_text, const char *text)
 	*ret_text = text != NULL ? xstrdup(text) : NULL;
 }
 
-static void copy_path(char **ret_path, const struct source *source, const char *path)
+static void copy_path(char **ret_path, const struct kubeconfig_file *source, const char *path)
 {
 	free(*ret_path);
 	*ret_path = path == NULL     ? NULL
@@ -220,7 +220,7 @@ static char *decode(const char *text)
 }
 
 /* KEY-data wins over KEY, as everywhere. */
-static int read_pem(const struct source *source, const cJSON *part, const char *key, char **ret_file,
+static int read_pem(const struct kubeconfig_file *source, const cJSON *part, const char *key, char **ret_file,
     char **ret_data, struct err *err)
 {
 	char data_key[64];
@@ -249,7 +249,7 @@ static bool is_address(const char *server)
 }
 
 static int read_cluster(
-    struct kube_config *config, const struct source *source, const cJSON *cluster, struct err *err)
+    struct kube_config *config, const struct kubeconfig_file *source, const cJSON *cluster, struct err *err)
 {
 	const char *server = text_of(cluster, "server"),
 		   *insecure = text_of(cluster, "insecure-skip-tls-verify");
@@ -275,7 +275,7 @@ static bool is_said(const cJSON *item)
 }
 
 static int read_user(
-    struct kube_config *config, const struct source *source, const cJSON *user, struct err *err)
+    struct kube_config *config, const struct kubeconfig_file *source, const cJSON *user, struct err *err)
 {
 	static const char *const refused[] = {"exec", "auth-provider", "as", "as-uid", "as-groups"};
 	int ret;
@@ -297,18 +297,18 @@ static int read_user(
 
 /* context_name NULL: the current one. */
 static int assemble(
-    struct kube_config *config, const struct sources *sources, const char *context_name, struct err *err)
+    struct kube_config *config, const struct kubeconfig_files *files, const char *context_name, struct err *err)
 {
-	const char *cluster_name, *user_name, *first = sources->items[0].name;
-	const struct source *source;
+	const char *cluster_name, *user_name, *first = files->items[0].name;
+	const struct kubeconfig_file *source;
 	const cJSON *context, *cluster, *user = NULL;
 	int ret;
 
-	for (size_t i = 0; i < sources->count && context_name == NULL; i++)
-		context_name = text_of(sources->items[i].tree, "current-context");
+	for (size_t i = 0; i < files->count && context_name == NULL; i++)
+		context_name = text_of(files->items[i].tree, "current-context");
 	if (context_name == NULL)
 		return err_set(err, -EINVAL, "%s: no current-context", first);
-	context = find_entry(sources, "contexts", "context", context_name, &source);
+	context = find_entry(files, "contexts", "context", context_name, &source);
 	if (context == NULL)
 		return err_set(err, -EINVAL, "%s: there is no context '%.100s'", first, context_name);
 	copy_text(&config->namespace_name,
@@ -316,7 +316,7 @@ static int assemble(
 	cluster_name = text_of(context, "cluster");
 	user_name = text_of(context, "user");
 	cluster =
-	    cluster_name != NULL ? find_entry(sources, "clusters", "cluster", cluster_name, &source) : NULL;
+	    cluster_name != NULL ? find_entry(files, "clusters", "cluster", cluster_name, &source) : NULL;
 	if (cluster == NULL)
 		return err_set(err, -EINVAL, "%s: there is no cluster '%.100s'", first,
 		    cluster_name != NULL ? cluster_name : "");
@@ -324,7 +324,7 @@ static int assemble(
 	if (ret < 0)
 		return ret;
 	if (user_name != NULL) {
-		user = find_entry(sources, "users", "user", user_name, &source);
+		user = find_entry(files, "users", "user", user_name, &source);
 		if (user == NULL)
 			return err_set(err, -EINVAL, "%s: there is no user '%.100s'", first, user_name);
 		ret = read_user(config, source, user, err);
@@ -333,45 +333,45 @@ static int assemble(
 	return ret;
 }
 
-static void release_sources(struct sources *sources)
+static void release_files(struct kubeconfig_files *files)
 {
-	for (size_t i = 0; i < sources->count; i++) {
-		free(sources->items[i].name);
-		free(sources->items[i].directory);
-		cJSON_Delete(sources->items[i].tree);
+	for (size_t i = 0; i < files->count; i++) {
+		free(files->items[i].name);
+		free(files->items[i].directory);
+		cJSON_Delete(files->items[i].tree);
 	}
 }
 
-static int add_text(struct sources *sources, const char *name, const char *text, size_t len,
+static int add_text(struct kubeconfig_files *files, const char *name, const char *text, size_t len,
     const char *directory, struct err *err)
 {
 	cJSON *tree = parse_yaml(name, text, len, err);
 
 	if (tree == NULL)
 		return -EINVAL;
-	must(sources->count < FILES_MAX);
-	sources->items[sources->count++] =
-	    (struct source){.name = xstrdup(name), .directory = xstrdup(directory), .tree = tree};
+	must(files->count < FILES_MAX);
+	files->items[files->count++] =
+	    (struct kubeconfig_file){.name = xstrdup(name), .directory = xstrdup(directory), .tree = tree};
 	return 0;
 }
 
 int kube_config_parse(struct kube_config *ret_config, const char *name, const char *text, size_t len,
     const char *directory, struct err *err)
 {
-	struct sources sources = {.count = 0};
+	struct kubeconfig_files files = {.count = 0};
 	int ret;
 
 	*ret_config = (struct kube_config){.insecure = false};
-	ret = add_text(&sources, name, text, len, directory, err);
+	ret = add_text(&files, name, text, len, directory, err);
 	if (ret == 0)
-		ret = assemble(ret_config, &sources, NULL, err);
-	release_sources(&sources);
+		ret = assemble(ret_config, &files, NULL, err);
+	release_files(&files);
 	return ret;
 }
 
 /* ---- where it comes from ------------------------------------------------------------------------------- */
 
-static int add_file(struct sources *sources, const char *path, struct err *err)
+static int add_file(struct kubeconfig_files *files, const char *path, struct err *err)
 {
 	const char *slash = strrchr(path, '/');
 	char *directory = slash == NULL   ? xstrdup(".")
@@ -383,7 +383,7 @@ static int add_file(struct sources *sources, const char *path, struct err *err)
 	buf_init(&text, FILE_BYTES);
 	ret = file_read(path, &text, err);
 	if (ret == 0)
-		ret = add_text(sources, path, buf_text(&text), text.len, directory, err);
+		ret = add_text(files, path, buf_text(&text), text.len, directory, err);
 	buf_release(&text);
 	free(directory);
 	return ret;
@@ -391,22 +391,22 @@ static int add_file(struct sources *sources, const char *path, struct err *err)
 
 /* Several by colon, of which those that do not exist are left out, as kubectl does; if none exists, the last
  * error. */
-static int add_list(struct sources *sources, const char *list, struct err *err)
+static int add_list(struct kubeconfig_files *files, const char *list, struct err *err)
 {
 	char *copy = xstrdup(list), *rest = copy, *path;
 	int ret = -ENOENT, one;
 
 	(void)err_set(err, -ENOENT, "no kubeconfig is named");
-	while ((path = strsep(&rest, ":")) != NULL && sources->count < FILES_MAX) {
+	while ((path = strsep(&rest, ":")) != NULL && files->count < FILES_MAX) {
 		if (path[0] == '\0')
 			continue;
-		one = add_file(sources, path, err);
+		one = add_file(files, path, err);
 		if (one < 0 && one != -ENOENT) {
 			ret = one;
 			break;
 		}
 		if (one == 0 || ret != 0)
-			ret = sources->count != 0 ? 0 : one;
+			ret = files->count != 0 ? 0 : one;
 	}
 	free(copy);
 	return ret;
@@ -436,7 +436,7 @@ int kube_config_load_context(struct kube_config *ret_config, const char *path, c
 {
 	const char *host = environment("KUBERNETES_SERVICE_HOST"), *list = environment("KUBECONFIG"),
 		   *home = environment("HOME");
-	struct sources sources = {.count = 0};
+	struct kubeconfig_files files = {.count = 0};
 	char *own = NULL;
 	int ret;
 
@@ -444,17 +444,17 @@ int kube_config_load_context(struct kube_config *ret_config, const char *path, c
 	if ((path == NULL || path[0] == '\0') && context_name == NULL && host != NULL && host[0] != '\0')
 		return load_account(ret_config, environment, err);
 	if (path != NULL && path[0] != '\0') {
-		ret = add_file(&sources, path, err);
+		ret = add_file(&files, path, err);
 	} else if (list != NULL && list[0] != '\0') {
-		ret = add_list(&sources, list, err);
+		ret = add_list(&files, list, err);
 	} else {
 		own = xasprintf("%s/.kube/config", home != NULL ? home : "");
-		ret = add_file(&sources, own, err);
+		ret = add_file(&files, own, err);
 	}
 	if (ret == 0)
-		ret = assemble(ret_config, &sources, context_name, err);
+		ret = assemble(ret_config, &files, context_name, err);
 	free(own);
-	release_sources(&sources);
+	release_files(&files);
 	return ret;
 }
 
