@@ -1,7 +1,8 @@
 /* A lane: one queue of sealed batches that are sent one after the other, so that order holds.
  *
- * lane number = hash(pod uid, container) mod lanes; each destination (topic, and what of key and headers is from labels; or URL and headers) has its own lanes, so that one that is held stops only
- * its own streams. */
+ * lane number = hash(pod uid, container) mod lanes; each destination has its own lanes, so that one that is held stops only its own streams.  A
+ * destination is what the output's templates became (output_ops.destination): the topic, with the key and the headers that labels or annotations
+ * are in; or the URL and the headers. */
 #ifndef DRAVE_COLLECTOR_LANE_H
 #define DRAVE_COLLECTOR_LANE_H
 

@@ -1,7 +1,9 @@
 /* Kafka messages.
  *
  * payload = record: the value is the record as the format wrote it, without separator; the key and the
- * headers' values are expanded from templates, once for all records in a row that have the same source.
+ * headers' values are expanded from templates, once for all records in a row that have the same source.  Those
+ * that labels or annotations are in come expanded, with the parcel's destination: as they were when its records
+ * were read.
  * payload = batch: the value is the parcel's body, key is NODE/LANE, and there are the headers content-type
  * and, if the body is compressed, content-encoding before those that were configured.
  *
@@ -62,25 +64,16 @@ static size_t longest_key(const struct kafka_messages *messages)
 	return filled > usual ? filled : usual;
 }
 
-/* As kafka_options_destination fills them. */
-static void find_places(struct kafka_messages *messages)
-{
-	size_t place = 1;
-
-	if (template_needs_metadata(messages->key))
-		messages->key_place = place++;
-	for (size_t i = 0; i < messages->options->headers.count; i++)
-		if (template_needs_metadata(messages->headers[i].template))
-			messages->headers[i].place = place++;
-}
-
 void kafka_messages_init(
     struct kafka_messages *messages, const struct kafka_options *options, const char *node_name)
 {
 	const struct bind_list *list = &options->headers;
+	struct kafka_places places;
 
 	must(list->count <= KAFKA_HEADERS_MAX);
-	*messages = (struct kafka_messages){.options = options, .node_name = node_name};
+	places = kafka_options_places(options);
+	*messages =
+	    (struct kafka_messages){.options = options, .node_name = node_name, .key_place = places.key};
 	messages->stream_key = template_new(KAFKA_STREAM_KEY, TEMPLATE_PLAIN);
 	messages->key = template_new(options->key != NULL ? options->key : KAFKA_STREAM_KEY, TEMPLATE_PLAIN);
 	buf_init(&messages->key_text, longest_key(messages));
@@ -90,9 +83,9 @@ void kafka_messages_init(
 
 		messages->headers[i].name = xstrndup(list->items[i], (size_t)(equals - list->items[i]));
 		messages->headers[i].template = template_new(equals + 1, TEMPLATE_PLAIN);
+		messages->headers[i].place = places.headers[i];
 		buf_init(&messages->headers[i].value, template_longest(messages->headers[i].template));
 	}
-	find_places(messages);
 	messages->depends_on_time = needs_time(messages);
 	messages->depends_on_stream = needs_stream(messages);
 }

@@ -178,23 +178,38 @@ static bool needs_metadata(const char *text)
 	return needs;
 }
 
+static const char *header_template(const struct kafka_options *options, size_t number)
+{
+	return strchr(options->headers.items[number], '=') + 1;
+}
+
+struct kafka_places kafka_options_places(const struct kafka_options *options)
+{
+	struct kafka_places places = {.count = 1};
+
+	_Static_assert(2 + KAFKA_HEADERS_MAX <= OUTPUT_TEMPLATES, "topic, key and headers have their places");
+	if (options->key != NULL && needs_metadata(options->key))
+		places.key = places.count++;
+	for (size_t i = 0; i < options->headers.count; i++)
+		if (needs_metadata(header_template(options, i)))
+			places.headers[i] = places.count++;
+	return places;
+}
+
 /* Whatever a topic may not have is replaced when it is used: kafka_topic_name. */
 size_t kafka_options_destination(const void *base, struct destination_text *ret_texts)
 {
 	const struct kafka_options *options = base;
-	size_t count = 0;
+	struct kafka_places places = kafka_options_places(options);
 
-	_Static_assert(2 + KAFKA_HEADERS_MAX <= OUTPUT_TEMPLATES, "topic, key and headers have their places");
-	ret_texts[count++] = (struct destination_text){options->topic, TEMPLATE_PLAIN, options->fallback_topic};
-	if (options->key != NULL && needs_metadata(options->key))
-		ret_texts[count++] = (struct destination_text){options->key, TEMPLATE_PLAIN, NULL};
-	for (size_t i = 0; i < options->headers.count; i++) {
-		const char *template = strchr(options->headers.items[i], '=') + 1;
-
-		if (needs_metadata(template))
-			ret_texts[count++] = (struct destination_text){template, TEMPLATE_PLAIN, NULL};
-	}
-	return count;
+	ret_texts[0] = (struct destination_text){options->topic, TEMPLATE_PLAIN, options->fallback_topic};
+	if (places.key != 0)
+		ret_texts[places.key] = (struct destination_text){options->key, TEMPLATE_PLAIN, NULL};
+	for (size_t i = 0; i < options->headers.count; i++)
+		if (places.headers[i] != 0)
+			ret_texts[places.headers[i]] =
+			    (struct destination_text){header_template(options, i), TEMPLATE_PLAIN, NULL};
+	return places.count;
 }
 
 /* ---- how long a record may be ---------------------------------------------------------------- */

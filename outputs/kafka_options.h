@@ -44,6 +44,14 @@ void kafka_options_check(const void *options, const struct ini_section *section,
 /* output_ops.destination: the topic; then the key, and each header, that labels or annotations are in.  So a message
  * tells what its pod's were when its record was read, however late it is sent. */
 size_t kafka_options_destination(const void *options, struct destination_text *ret_texts);
+/* Where in it the expansions of the key and of each header stand; 0: labels and annotations are not in it, so
+ * it is no part of the destination. */
+struct kafka_places {
+	size_t key;
+	size_t headers[KAFKA_HEADERS_MAX];
+	size_t count; /* of all texts, the topic included */
+};
+struct kafka_places kafka_options_places(const struct kafka_options *options);
 /* output_ops.record_limit: what librdkafka takes as one message, less the longest key and headers that the
  * templates can become. */
 size_t kafka_options_record_limit(const void *options);
@@ -51,8 +59,8 @@ size_t kafka_options_record_limit(const void *options);
 /* Is the order of a container kept by the producer, so that it treats a refusal for good as fatal?  Not with
  * acks = 1, which excludes it; not with payload = batch, where a lane has one message under way. */
 bool kafka_options_keep_order(const struct kafka_options *options);
-/* librdkafka's configuration, of the careful producer or of the usual one (kafka_line.h), the caller's to hand to rd_kafka_new or to destroy; password may be NULL.  NULL
- * with err filled if librdkafka refuses a property. */
+/* librdkafka's configuration, of the careful producer or of the usual one (kafka_line.h), the caller's to hand
+ * to rd_kafka_new or to destroy; password may be NULL.  NULL with err filled if librdkafka refuses a property. */
 rd_kafka_conf_t *kafka_options_conf(const struct kafka_options *options, const struct output_env *env,
     bool is_careful, const char *password, struct err *err);
 /* Says in the log what this library cannot do and what these options give up; once, at start. */

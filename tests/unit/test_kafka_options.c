@@ -142,9 +142,12 @@ END_TEST
 START_TEST(labels_in_key_and_headers_are_part_of_the_destination)
 {
 	struct destination_text texts[OUTPUT_TEMPLATES];
+	struct kafka_places places;
 
 	configure(NEEDED "key = {pod}\nheaders = a={node}\n");
 	ck_assert_uint_eq(kafka_options_destination(&options, texts), 1);
+	places = kafka_options_places(&options);
+	ck_assert(places.key == 0 && places.headers[0] == 0 && places.count == 1);
 	release();
 	configure(NEEDED "key = {label:k}\nheaders = a={node}, b={annotation:b:-x}, c={label:c}\nfallback_topic = f\n");
 	ck_assert_uint_eq(kafka_options_destination(&options, texts), 4);
@@ -154,6 +157,8 @@ START_TEST(labels_in_key_and_headers_are_part_of_the_destination)
 	ck_assert_str_eq(texts[2].template, "{annotation:b:-x}");
 	ck_assert_str_eq(texts[3].template, "{label:c}");
 	ck_assert_ptr_null(texts[3].fallback);
+	places = kafka_options_places(&options);
+	ck_assert(places.key == 1 && places.headers[0] == 0 && places.headers[1] == 2 && places.headers[2] == 3);
 	release();
 }
 END_TEST
