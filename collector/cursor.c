@@ -749,8 +749,7 @@ void cursor_free(struct cursor *cursor)
 	note_size(cursor, 1);
 	if (cursor->env->checkpoint != NULL)
 		checkpoint_detach(cursor->env->checkpoint, &cursor->mark);
-	if (cursor->reader.tail != NULL)
-		tail_detach(&cursor->reader);
+	tail_detach(&cursor->reader);
 	joiner_release(&cursor->joiner);
 	ledger_release(&cursor->ledger);
 	buf_release(&cursor->prepared);
