@@ -642,6 +642,34 @@ class ReloadTest(MetadataCase):
         kept.write(20)
         self.finish(self.end, self.judge_of, {kept.key: 40, other.key: 20}, collector)
 
+    def test_read_from_tail_is_for_the_output_that_begins_and_no_other(self):
+        """A reload puts one output in the place of another, and ends an exclusion: what it finds was there before the new one, not before that
+        which stays."""
+        api, elsewhere, second, other_judge = self.kubelet_api(), self.kubelet_api(), self.endpoint(), self.oracle()
+        container = self.node.container()
+        container.write(20)
+        api.put(container.pod)
+        elsewhere.put(container.pod)
+        collector = self.follows(api, {"main": self.end, "away": self.endpoint()}, read_from="tail")
+        until(lambda: len(collector.streams()) == 2, "found")
+        container.write(20)
+        until(lambda: len(self.end.taken) >= 20, "what came arrived")
+        api.put(container.pod, annotations={"drave.dev/exclude": "true"})
+        self.another_list(api)
+        self.let_go(collector, container.pod.name)
+        container.rotate()
+        container.write(20)
+        del self.sections["output:away"]
+        self.sections["output:second"] = self.http(second)
+        self.reload(collector, kubelet_url=elsewhere.url)
+        until(lambda: len(self.end.taken) >= 40, "what stood in the new file arrived")
+        container.write(20)
+        until(lambda: len(self.end.taken) >= 60 and len(second.taken) >= 20, "what came arrived at both")
+        collector.stop()
+        for end, judge, first in ((self.end, self.judge_of, 20), (second, other_judge, 60)):
+            end.pump(judge)
+            self.assertEqual(sorted(judge.copies[container.key]), list(range(first, 80)))
+
     def test_labels_that_a_kubelet_does_not_know_are_an_operators_mistake(self):
         for kind in ("namespace_labels", "node_labels:zone"):
             collector = self.collector({"main": self.end}, kubernetes={"metadata_source": "kubelet", "metadata": f"labels, {kind}"}, start=False)
