@@ -347,12 +347,15 @@ static size_t skip_rest(struct cursor *cursor, const char *bytes, size_t len)
 	return taken;
 }
 
+/* Asked for each line: what a pod's metadata are makes a record of any length of a short one. */
 static bool has_room(const struct cursor *cursor)
 {
-	return cursor->env->gatherer->shipper->memory_used < cursor->env->gatherer->memory_limit;
+	struct gatherer *gatherer = cursor->env->gatherer;
+
+	return gatherer->shipper->memory_used < gatherer->memory_limit && gatherer_may_go_on(gatherer, &cursor->route);
 }
 
-/* Takes whole lines; returns how many bytes were taken. Stops early when memory is used up. */
+/* Takes whole lines; returns how many bytes were taken. Stops early when memory is used up, or the lane is more than full. */
 static size_t take_lines(struct cursor *cursor, const char *bytes, size_t len, uint64_t now_ms)
 {
 	const char *at = bytes, *end = bytes + len;
@@ -659,6 +662,8 @@ static bool read_once(struct cursor *cursor, size_t wanted, uint64_t now_ms)
 
 void cursor_turn(struct cursor *cursor, uint64_t now_ms)
 {
+	size_t wanted;
+
 	must(cursor->magic == CURSOR_MAGIC);
 	if (cursor->is_gone || !may_read(cursor)) {
 		cursor_rest(cursor);
@@ -680,7 +685,8 @@ void cursor_turn(struct cursor *cursor, uint64_t now_ms)
 		cursor_rest(cursor); /* whoever waits for them wakes the tail */
 		return;
 	}
-	if (!gatherer_lane_has_room(&cursor->route)) {
+	wanted = gatherer_room_of(cursor->env->gatherer, &cursor->route);
+	if (wanted == 0) {
 		cursor_park(cursor);
 		return;
 	}
@@ -689,8 +695,8 @@ void cursor_turn(struct cursor *cursor, uint64_t now_ms)
 		cursor_rest(cursor); /* the identity is known when the first line is whole; the tail wakes us then */
 		return;
 	}
-	if (!read_once(cursor, READ_BYTES, now_ms))
-		(void)read_once(cursor, cursor->env->buffer->size, now_ms);
+	while (!read_once(cursor, wanted, now_ms))
+		wanted = wanted < READ_BYTES ? READ_BYTES : cursor->env->buffer->size;
 	joiner_trim(&cursor->joiner);
 }
 

@@ -8,13 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "collector/read_buffer.h"
 #include "common/clock.h"
 #include "common/must.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#define MINUTE_NS INT64_C(60000000000)
+#define MINUTE_NS   INT64_C(60000000000)
+#define TRIAL_BYTES (READ_BYTES / 16)
 
 void gatherer_init(struct gatherer *gatherer)
 {
@@ -157,9 +159,37 @@ bool gatherer_has_turned(const struct gatherer *gatherer, struct route *route, c
 	return !is_same;
 }
 
-bool gatherer_lane_has_room(const struct route *route)
+/* Whoever writes a pod's labels may choose how many destinations there are, and each of them can hold: together they leave room for the others. */
+static bool is_at_limit(struct gatherer *gatherer)
 {
-	return route->lane == NULL || route->lane->queued_count < LANE_DEPTH;
+	bool was_at_limit = gatherer->is_at_limit;
+
+	gatherer->is_at_limit = gatherer->shipper->unproven_memory >= UNPROVEN_PART(gatherer->memory_limit);
+	if (gatherer->is_at_limit && !was_at_limit)
+		metric_add(gatherer->unproven_limits, 1);
+	return gatherer->is_at_limit;
+}
+
+size_t gatherer_room_of(struct gatherer *gatherer, const struct route *route)
+{
+	struct lane *lane = route->lane;
+
+	if (lane != NULL && lane->queued_count >= LANE_DEPTH)
+		return 0;
+	if ((lane != NULL && lane->is_proven) || !is_at_limit(gatherer))
+		return READ_BYTES;
+	if (lane == NULL || lane_is_idle(lane))
+		return TRIAL_BYTES;
+	if (lane->queue == NULL) /* what is open is to be tried */
+		seal(gatherer, lane->open);
+	return 0;
+}
+
+bool gatherer_may_go_on(struct gatherer *gatherer, const struct route *route)
+{
+	const struct lane *lane = route->lane;
+
+	return lane == NULL || (lane->queued_count <= LANE_DEPTH && (lane->is_proven || lane_is_idle(lane) || !is_at_limit(gatherer)));
 }
 
 /* ---- adding ------------------------------------------------------------------------------------------------------- */
@@ -216,7 +246,7 @@ void gatherer_close(struct gatherer *gatherer, uv_close_cb closed, void *arg)
 
 		DL_DELETE(gatherer->open, batch);
 		batch->lane->open = NULL;
-		gatherer->shipper->memory_used -= batch->counted_memory;
+		shipper_uncount_memory(gatherer->shipper, batch);
 		batch_free(batch);
 	}
 	gatherer->open_count = 0;

@@ -19,6 +19,9 @@
 #define GATHERER_RECORDS_MAX SIZE_MAX
 #endif
 
+/* Lanes that have not taken anything yet, or hold, may have this part of an output's memory together. */
+#define UNPROVEN_PART(memory_limit) ((memory_limit) / 2)
+
 struct gatherer {
 	struct shipper *shipper;
 	uv_loop_t *loop;
@@ -30,10 +33,12 @@ struct gatherer {
 	size_t record_limit;     /* encoded bytes of one record; 0 = none */
 	size_t memory_limit;     /* of all batches of this output */
 	unsigned lanes;          /* per destination */
+	struct metric *unproven_limits; /* how often lanes that are not proven came to their limit */
 	struct template *templates[OUTPUT_TEMPLATES];
 	const char *fallbacks[OUTPUT_TEMPLATES]; /* what stands for a template that cannot be filled; NULL: it stands empty */
 	size_t template_count;
 
+	bool is_at_limit;        /* lanes that are not proven have all that they may have */
 	struct batch *open;      /* oldest first */
 	unsigned open_count;
 	uv_timer_t timer;        /* seals the oldest when its age is reached */
@@ -51,10 +56,13 @@ struct route {
 void gatherer_init(struct gatherer *gatherer);
 /* False: memory is used up or nearly; the reader waits for room (shipper's on_room).  Seals the oldest batch then, so that room will come. */
 bool gatherer_has_room(struct gatherer *gatherer);
-/* False: the lane that the route last led to has enough batches waiting; its reader waits for room, others go on. */
-bool gatherer_lane_has_room(const struct route *route);
+/* How many bytes its reader may read at once; 0: it waits for room, others go on.  The lane that the route last led to has batches enough, or it is not proven and
+ * lanes like it have what they may have: each is then tried with one record. */
+size_t gatherer_room_of(struct gatherer *gatherer, const struct route *route);
 /* True: the metadata of its origin have changed since, and lead to another lane than the one that the route has. */
 bool gatherer_has_turned(const struct gatherer *gatherer, struct route *route, const struct origin *origin);
+/* May a read that was begun with room be taken further, record by record?  It usually is to its end, as what is left would be read twice. */
+bool gatherer_may_go_on(struct gatherer *gatherer, const struct route *route);
 /* Encodes the record into its batch.  *ret_cut_bytes: text bytes that record_limit kept out (the caller has posted nothing for them yet).  Posts nothing itself. */
 void gatherer_add(struct gatherer *gatherer, struct route *route, const struct batch_entry *entry, uint64_t *ret_cut_bytes);
 /* The route leads nowhere until the next record is added: before it is forgotten, or because it would lead elsewhere now.  Also after the shipper is closed. */

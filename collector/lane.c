@@ -28,9 +28,14 @@ struct lane *lane_get(struct lane **lanes, const char *key, size_t key_len, unsi
 	return lane;
 }
 
+bool lane_is_idle(const struct lane *lane)
+{
+	return lane->open == NULL && lane->queue == NULL;
+}
+
 void lane_tidy(struct lane **lanes, struct lane *lane)
 {
-	if (lane->open != NULL || lane->queue != NULL || lane->route_count != 0)
+	if (!lane_is_idle(lane) || lane->route_count != 0)
 		return;
 	HASH_DELETE(hh, *lanes, lane);
 	free(lane->key);

@@ -27,6 +27,8 @@ struct lane {
 	struct batch *queue;        /* sealed ones, in order; the first may be under way */
 	unsigned queued_count;
 	unsigned route_count;       /* readers whose records went here last: it stays while there are any */
+	size_t memory;              /* of its batches, as the shipper has counted it */
+	bool is_proven;             /* it has taken something, and has not held since */
 	unsigned attempt;           /* failures in a row */
 	uint64_t next_try_ms;       /* monotonic; 0 = at once */
 	bool held;                  /* the last answer was HOLD */
@@ -40,6 +42,8 @@ struct lane {
 
 /* Finds or makes the lane of these expansions (key bytes, as in struct lane). */
 struct lane *lane_get(struct lane **lanes, const char *key, size_t key_len, unsigned number);
+/* Has it no batches? */
+bool lane_is_idle(const struct lane *lane);
 /* Frees it if it has neither batches nor routes. */
 void lane_tidy(struct lane **lanes, struct lane *lane);
 

@@ -50,6 +50,8 @@ static const struct metric_family family_bytes = {
 	"drave_output_bytes_total", "Encoded bytes that the output acknowledged, before compression.", METRIC_COUNTER, "output", NULL, 0};
 static const struct metric_family family_retries = {
 	"drave_output_retries_total", "Parcels that have to be sent again.", METRIC_COUNTER, "output", NULL, 0};
+static const struct metric_family family_unproven = {"drave_output_unproven_limit_total",
+	"Times that destinations which hold, or have not taken anything yet, came to their half of the memory.", METRIC_COUNTER, "output", NULL, 0};
 static const struct metric_family family_dropped = {"drave_output_dropped_records_total",
 	"Records that the output refused although each was sent alone.", METRIC_COUNTER, "output,reason", NULL, 0};
 static const double latency_bounds[] = {0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 1.5, 2.5, 5, 10, 30, 60, 300, 1800};
@@ -147,6 +149,7 @@ static void make_gatherer(struct pipeline *pipeline)
 		.record_limit = conf->ops->record_limit != NULL ? conf->ops->record_limit(conf->options) : 0,
 		.memory_limit = conf->memory_share,
 		.lanes = (unsigned)conf->common.lanes,
+		.unproven_limits = metric_get(pipeline->env.metrics, &family_unproven, conf->name),
 	};
 	gatherer->template_count = conf->ops->destination != NULL ? conf->ops->destination(conf->options, texts) : 0;
 	must(gatherer->template_count <= OUTPUT_TEMPLATES);
@@ -696,8 +699,8 @@ void pipeline_write_status(struct pipeline *pipeline, struct buf *out)
 	buf_printf(out, ",\"lag_bytes\":%" PRIu64 ",\"lag_seconds\":%.3f", pipeline_lag_bytes(pipeline), lag_seconds(pipeline));
 	buf_printf(out, ",\"records\":%.0f,\"bytes\":%.0f,\"retries\":%.0f", metric_value(shipper->metrics.records),
 		metric_value(shipper->metrics.bytes), metric_value(shipper->metrics.retries));
-	buf_printf(out, ",\"memory_bytes\":%zu,\"memory_limit\":%zu,\"open_batches\":%u,\"sealed_batches\":%u,\"in_flight\":%u",
-		shipper->memory_used, pipeline->gatherer.memory_limit, pipeline->gatherer.open_count, shipper->queued_count,
+	buf_printf(out, ",\"memory_bytes\":%zu,\"memory_limit\":%zu,\"unproven_bytes\":%zu,\"open_batches\":%u,\"sealed_batches\":%u,\"in_flight\":%u",
+		shipper->memory_used, pipeline->gatherer.memory_limit, shipper->unproven_memory, pipeline->gatherer.open_count, shipper->queued_count,
 		shipper->in_flight_count);
 	buf_printf(out, ",\"resumed_files\":%" PRIu64 ",\"mismatched_files\":%" PRIu64 ",\"late_bytes\":%" PRIu64, pipeline->resumed,
 		pipeline->mismatched, pipeline->cursor_env.late_bytes);

@@ -51,12 +51,36 @@ struct lane *shipper_lane(struct shipper *shipper, const char *key, size_t key_l
 	return lane;
 }
 
+static void recount(struct shipper *shipper, struct batch *batch, size_t now)
+{
+	size_t more = now - batch->counted_memory; /* modulo its range, as it may be less */
+
+	shipper->memory_used += more;
+	batch->lane->memory += more;
+	if (!batch->lane->is_proven)
+		shipper->unproven_memory += more;
+	batch->counted_memory = now;
+}
+
 void shipper_count_memory(struct shipper *shipper, struct batch *batch)
 {
-	size_t now = batch_memory(batch);
+	recount(shipper, batch, batch_memory(batch));
+}
 
-	shipper->memory_used += now - batch->counted_memory;
-	batch->counted_memory = now;
+void shipper_uncount_memory(struct shipper *shipper, struct batch *batch)
+{
+	recount(shipper, batch, 0);
+}
+
+static void set_proven(struct shipper *shipper, struct lane *lane, bool is_proven)
+{
+	if (lane->is_proven == is_proven)
+		return;
+	lane->is_proven = is_proven;
+	if (is_proven)
+		shipper->unproven_memory -= lane->memory;
+	else
+		shipper->unproven_memory += lane->memory;
 }
 
 bool shipper_is_idle(const struct shipper *shipper)
@@ -162,6 +186,8 @@ static void note_trouble(struct shipper *shipper, struct lane *lane, const struc
 				lane->number, log_quote(where), log_quote(text));
 	}
 	lane->held = hold;
+	if (hold)
+		set_proven(shipper, lane, false);
 	snprintf(lane->trouble, sizeof lane->trouble, "%s", text);
 }
 
@@ -169,6 +195,7 @@ static void note_recovery(struct shipper *shipper, struct lane *lane)
 {
 	if (lane->trouble[0] != '\0')
 		log_info("output takes records again", "output=%s lane=%u attempts=%u", shipper->name, lane->number, lane->attempt);
+	set_proven(shipper, lane, true);
 	lane->trouble[0] = '\0';
 	lane->held = false;
 	lane->attempt = 0;
@@ -244,7 +271,7 @@ static void release_batch(struct shipper *shipper, struct batch *batch)
 	DL_DELETE(lane->queue, batch);
 	lane->queued_count--;
 	shipper->queued_count--;
-	shipper->memory_used -= batch->counted_memory;
+	shipper_uncount_memory(shipper, batch);
 	if (shipper->alone == batch)
 		shipper->alone = NULL;
 	batch_free(batch);

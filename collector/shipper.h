@@ -39,6 +39,7 @@ struct shipper {
 
 	struct lane *lanes;          /* by number and destination */
 	size_t memory_used;          /* of all batches, open ones included */
+	size_t unproven_memory;      /* of it, in lanes that are not proven */
 	unsigned in_flight_count;    /* parcels lent to the output */
 	unsigned packing_count;
 	unsigned queued_count;       /* sealed batches not yet settled */
@@ -55,6 +56,8 @@ void shipper_init(struct shipper *shipper);
 struct lane *shipper_lane(struct shipper *shipper, const char *key, size_t key_len, unsigned number);
 /* The batch grew or shrank: brings memory_used up to date. */
 void shipper_count_memory(struct shipper *shipper, struct batch *batch);
+/* The batch is about to be freed. */
+void shipper_uncount_memory(struct shipper *shipper, struct batch *batch);
 /* A sealed batch, to be moved in: joins its lane's queue. */
 void shipper_take(struct shipper *shipper, struct batch *batch);
 /* Forgets all back-off and tries at once (stop, SIGUSR1). */

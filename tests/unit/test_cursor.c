@@ -533,22 +533,23 @@ START_TEST(a_full_lane_parks_its_readers_until_there_is_room)
 	make_tail(&tail, 0);
 	for (int i = 0; i < LANE_DEPTH + 1; i++)
 		line(&tail, "stdout", "F", "x");
+	before = tail.size;
+	line(&tail, "stdout", "F", "y");
 	cursor = cursor_new(&env, &tail, NULL, 0);
 	turns();
-	before = tail.size;
-	ck_assert_uint_eq(cursor->read_offset, before);
+	ck_assert_uint_eq(cursor->read_offset, before); /* in the middle of a read */
 	line(&tail, "stdout", "F", "last");
 	wake(&tail);
 	wake(&tail);
 	ck_assert_ptr_eq(env.parked, cursor);
 	ck_assert_uint_eq(cursor->read_offset, before);
-	for (int i = 0; i < LANE_DEPTH + 1; i++)
+	for (int i = 0; i < LANE_DEPTH + 3; i++) {
 		ship_and_answer(ANSWER_SENT);
-	cursor_unpark(&env);
-	turns();
-	ship_and_answer(ANSWER_SENT);
+		cursor_unpark(&env);
+		turns();
+	}
 	ck_assert_ptr_null(env.parked);
-	ck_assert_str_eq(received, "x|x|x|x|last|");
+	ck_assert_str_eq(received, "x|x|x|x|y|last|");
 	teardown(&cursor, 1);
 	close(tail.fd);
 }
@@ -599,6 +600,79 @@ START_TEST(what_others_deliver_makes_no_room_in_a_full_lane)
 	teardown(cursors, 2);
 	close(held.fd);
 	close(quiet.fd);
+}
+END_TEST
+
+#define HELD_COUNT 24
+
+static void turns_to_the_end(void)
+{
+	for (int i = 0; i < 1000 && env.ready != NULL; i++)
+		turns();
+}
+
+/* All that was sent is held, but what goes to the container `good`, which is delivered. */
+static void hold_all_but_good(void)
+{
+	struct answer sent = {.kind = ANSWER_SENT, .retry_after_ms = -1}, hold = {.kind = ANSWER_HOLD, .reason = "x", .retry_after_ms = -1};
+	struct parcel *given[64];
+	size_t given_count = parcel_count;
+
+	memcpy(given, parcels, sizeof given);
+	parcel_count = 0;
+	for (size_t i = 0; i < given_count; i++)
+		given[i]->answer(given[i], PARCEL_ALL, strcmp(given[i]->destination[0], "good") == 0 ? &sent : &hold);
+	cursor_unpark(&env);
+	turns_to_the_end();
+}
+
+/* As pods do it whose labels name topics that do not exist. */
+START_TEST(many_destinations_that_hold_leave_half_of_the_memory_to_the_others)
+{
+	static const struct metric_family limits = {"limits_total", "l", METRIC_COUNTER, "", NULL, 0};
+	struct container others[HELD_COUNT], good;
+	struct tail tails[HELD_COUNT + 1];
+	struct cursor *cursors[HELD_COUNT + 1];
+	char names[HELD_COUNT][8], text[1024];
+
+	setup();
+	memset(text, 'x', sizeof text - 1);
+	text[sizeof text - 1] = '\0';
+	gatherer.batch_bytes = 64 << 10;
+	gatherer.memory_limit = 4 << 20;
+	gatherer.templates[0] = template_new("{container}", TEMPLATE_PLAIN);
+	gatherer.template_count = 1;
+	gatherer.unproven_limits = metric_get(metrics, &limits);
+	for (size_t i = 0; i < HELD_COUNT; i++) {
+		snprintf(names[i], sizeof names[i], "%zu", i);
+		others[i] = (struct container){.origin = {"ns", "pod", "0001-uid", names[i], "node"}};
+		make_other_tail(&tails[i], &others[i]);
+		for (int j = 0; j < 1000; j++)
+			line(&tails[i], "stdout", "F", text);
+		cursors[i] = cursor_new(&env, &tails[i], NULL, 0);
+	}
+	turns_to_the_end();
+	ck_assert_uint_ge(shipper.unproven_memory, gatherer.memory_limit / 2);
+	hold_all_but_good();
+	ck_assert_uint_ge(shipper.unproven_memory, gatherer.memory_limit / 2);
+	ck_assert_double_eq(metric_value(gatherer.unproven_limits), 1);
+	good = (struct container){.origin = {"ns", "pod", "0001-uid", "good", "node"}};
+	make_other_tail(&tails[HELD_COUNT], &good);
+	for (int j = 0; j < 1000; j++)
+		line(&tails[HELD_COUNT], "stdout", "F", text);
+	cursors[HELD_COUNT] = cursor_new(&env, &tails[HELD_COUNT], NULL, 0);
+	for (int i = 0; i < 1000 && cursors[HELD_COUNT]->mark.offset != tails[HELD_COUNT].size; i++) {
+		turns_to_the_end();
+		gatherer_seal_all(&gatherer);
+		hold_all_but_good();
+		ck_assert(gatherer_has_room(&gatherer));
+	}
+	ck_assert_uint_eq(cursors[HELD_COUNT]->mark.offset, tails[HELD_COUNT].size);
+	for (size_t i = 0; i < HELD_COUNT; i++)
+		ck_assert_uint_gt(cursors[i]->read_offset, 0); /* each has been tried */
+	teardown(cursors, HELD_COUNT + 1);
+	for (size_t i = 0; i <= HELD_COUNT; i++)
+		close(tails[i].fd);
 }
 END_TEST
 
@@ -1006,10 +1080,10 @@ START_TEST(other_metadata_lead_out_of_a_lane_that_others_fill)
 	turns();
 	line(&tail, "stdout", "F", "b");
 	wake(&tail);
-	ck_assert_ptr_eq(env.parked, cursors[0]);
+	ck_assert(cursors[0]->is_parked);
 	lead_to("x");
 	wake(&tail); /* as whoever brings the metadata does */
-	ck_assert_ptr_null(env.parked);
+	ck_assert(!cursors[0]->is_parked);
 	ck_assert_uint_eq(cursors[0]->read_offset, tail.size);
 	ck_assert_str_eq(cursors[0]->route.lane->destination[0], "x");
 	know(NULL);
@@ -1114,4 +1188,4 @@ UNIT_MAIN("cursor", records_carry_the_metadata_of_their_time, a_container_takes_
 	an_overlong_line_is_cut_and_its_rest_is_counted, a_cursor_is_done_when_its_file_is_gone_and_all_is_acknowledged,
 	bytes_that_come_after_the_name_is_gone_are_read_before_the_end, what_a_truncation_took_is_counted_as_lost,
 	once_reads_to_the_size_at_the_start, a_full_lane_parks_its_readers_until_there_is_room,
-	what_others_deliver_makes_no_room_in_a_full_lane)
+	what_others_deliver_makes_no_room_in_a_full_lane, many_destinations_that_hold_leave_half_of_the_memory_to_the_others)
