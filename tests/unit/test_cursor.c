@@ -147,7 +147,7 @@ static void line(struct tail *tail, const char *stream, const char *tag, const c
 
 static void turns(void)
 {
-	for (int i = 0; i < 100 && env.ready != NULL; i++) {
+	for (int i = 0; i < 2000 && env.ready != NULL; i++) { /* a debug build reads in crumbs */
 		struct cursor *cursor = env.ready;
 
 		DL_DELETE2(env.ready, cursor, ready_prev, ready_next);
