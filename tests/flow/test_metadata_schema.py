@@ -12,7 +12,7 @@ from kit.endpoint import OK, Answer
 from kit.metadata import FAR, MetadataCase
 from kit.wait import until
 
-BUSY = Answer(status=503)
+BUSY, FORBIDDEN = Answer(status=503), Answer(status=403)
 EVERYTHING = "labels, annotations, owner, image, image_id, container_id, pod_ip"
 LABELS = {"app": "web", "app.kubernetes.io/name": "shop \"1\"", "empty": "", "pod-template-hash": "h1"}
 ANNOTATIONS = {"team/x": "blue", "secret/y": "not chosen"}
@@ -215,6 +215,53 @@ class DestinationTest(MetadataCase):
         is_open.set()
         self.finish(self.end, self.judge_of, self.node.written, collector)
         self.assertEqual([(headers.get("X-App"), len(records)) for _, headers, records in self.came], [("old", 20), ("new", 20)])
+
+    def test_what_a_wrong_label_held_goes_by_the_right_one_after_a_restart(self):
+        """And not before, in front of what was read first."""
+        container = self.labelled("web", {"app": "wrong"})
+        refused = []
+
+        def refuse_wrong(request):
+            if request.path != "/in/wrong":
+                return self.note(request)
+            refused.append(request.number)
+            return FORBIDDEN
+
+        self.end.behave = refuse_wrong
+        collector = self.follow(url=f"{self.end.url}/{{label:app:-none}}")
+        until(lambda: refused, "a refusal")
+        self.api.put(container.pod, {"app": "right"})
+        self.another_list(self.api)
+        self.knows(collector, pods=2)
+        container.write(20)
+        self.sizes_seen(collector, self.node.sizes)
+        count = len(refused)
+        until(lambda: len(refused) > count, "another refusal")
+        self.assertEqual(self.came, [])
+        collector.kill()
+        collector.start()
+        self.finish(self.end, self.judge_of, self.node.written, collector)
+        self.assertEqual(self.pods_by(lambda path, headers: path), {"/in/right": {"web"}})
+
+    def test_many_destinations_that_hold_do_not_stop_the_others(self):
+        """Together they would have more than all the memory; nothing of them is lost."""
+        bad = [self.labelled(f"bad-{number}", {"app": f"bad-{number}"}) for number in range(10)]
+        is_open = threading.Event()
+        self.end.behave = lambda request: self.note(request) if is_open.is_set() or "/bad-" not in request.path else FORBIDDEN
+        for container in bad:
+            container.write(2000)
+        collector = self.follows(self.api, {"main": self.http(self.end, url=f"{self.end.url}/{{label:app:-none}}", batch_size="64KiB")}, start=False)
+        self.sections["collector"]["memory_limit"] = "1MiB"
+        collector.configure(self.sections)
+        collector.start()
+        until(lambda: collector.metric("drave_output_unproven_limit_total"), "the limit is reached")
+        good = self.labelled("good", {"app": "good"})
+        self.another_list(self.api)
+        good.write(2000)
+        until(lambda: sum(len(records) for path, _, records in self.came if path == "/in/good") == 2020, lambda: collector.get("/status"))
+        self.assertEqual({path for path, _, _ in self.came} - {"/in/none"}, {"/in/good"})
+        is_open.set()
+        self.finish(self.end, self.judge_of, self.node.written, collector)
 
     def test_without_a_cluster_the_text_behind_stands(self):
         container = self.node.container(pod="web")

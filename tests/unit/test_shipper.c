@@ -254,6 +254,29 @@ START_TEST(hold_keeps_everything_and_says_so)
 }
 END_TEST
 
+START_TEST(a_lane_is_proven_by_what_it_takes_until_it_holds)
+{
+	setup(false);
+	ship(0, "ab");
+	ck_assert_uint_gt(shipper.memory_used, 0);
+	ck_assert_uint_eq(shipper.unproven_memory, shipper.memory_used);
+	ship(0, "cd");
+	answer_all(0, ANSWER_SENT);
+	ck_assert_uint_gt(shipper.memory_used, 0);
+	ck_assert_uint_eq(shipper.unproven_memory, 0);
+	answer_all(0, ANSWER_RETRY);
+	ck_assert_uint_eq(shipper.unproven_memory, 0);
+	advance(1000);
+	answer_all(0, ANSWER_HOLD);
+	ck_assert_uint_eq(shipper.unproven_memory, shipper.memory_used);
+	advance(60000);
+	answer_all(0, ANSWER_SENT);
+	ck_assert_uint_eq(shipper.unproven_memory, 0);
+	teardown();
+	ck_assert_uint_eq(shipper.unproven_memory, 0);
+}
+END_TEST
+
 START_TEST(a_rejection_in_company_is_bisected_until_the_culprit_stands_alone)
 {
 	setup(false);
@@ -457,7 +480,7 @@ START_TEST(a_body_ends_as_its_format_says_once)
 END_TEST
 
 UNIT_MAIN("shipper", sent_records_are_acked_and_move_the_mark, a_lane_sends_one_batch_at_a_time_in_order,
-	retry_sends_the_same_again_before_what_follows, hold_keeps_everything_and_says_so,
+	a_lane_is_proven_by_what_it_takes_until_it_holds, retry_sends_the_same_again_before_what_follows, hold_keeps_everything_and_says_so,
 	a_rejection_in_company_is_bisected_until_the_culprit_stands_alone, records_answered_one_by_one_leave_only_the_others_to_send,
 	a_batch_outlives_the_ledger_of_a_settled_run, an_output_that_merges_gets_suspects_with_nothing_else_under_way,
     a_rejection_that_was_judged_alone_is_final_in_any_company, a_parcel_tells_of_doubt_and_of_being_alone, a_single_record_that_did_not_go_alone_is_not_dropped_yet,
