@@ -610,7 +610,6 @@ static void on_closed(uv_handle_t *handle)
 {
 	struct kafka_line *line = line_of(handle->data);
 
-	kafka_messages_release(&line->messages);
 	line->magic = 0;
 	line->closed(line->arg);
 }
@@ -619,6 +618,7 @@ void kafka_line_close(struct kafka_line *line, void (*closed)(void *arg))
 {
 	must(kafka_line_is_quiet(line));
 	line->closed = closed;
+	kafka_messages_release(&line->messages); /* now, while the options are there */
 	uv_close((uv_handle_t *)&line->watch_timer, on_closed);
 }
 

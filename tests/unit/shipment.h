@@ -31,6 +31,7 @@ struct bench {
 	struct output_env env;
 	const struct output_ops *ops;
 	struct output *output;
+	void *options;   /* lent to the output until it is closed, and spoilt then */
 	bool is_sending; /* inside send() */
 	unsigned stopped_count;
 };
@@ -69,7 +70,10 @@ static inline void bench_open(struct bench *bench, const struct output_ops *ops,
 	struct err err = {0};
 
 	bench->ops = ops;
-	ck_assert_msg(ops->open(&bench->output, options, &bench->env, &err) == 0, "%s", err.text);
+	bench->options = xcalloc(1, ops->options_size + 1);
+	if (options != NULL)
+		memcpy(bench->options, options, ops->options_size);
+	ck_assert_msg(ops->open(&bench->output, bench->options, &bench->env, &err) == 0, "%s", err.text);
 }
 
 static inline void bench_stopped(void *arg)
@@ -96,6 +100,8 @@ static inline void bench_close(struct bench *bench)
 		bench_stop(bench);
 	bench->ops->close(bench->output);
 	bench->output = NULL;
+	memset(bench->options, 0xa5, bench->ops->options_size);
+	free(bench->options);
 }
 
 /* Closes the output if there is one, and ends the loop: nothing may be left on it. */
