@@ -259,8 +259,10 @@ static uint64_t default_seeds(void)
 	return sanitized != NULL && sanitized[0] != '\0' ? DEFAULT_SEEDS / 10 : DEFAULT_SEEDS;
 }
 
+/* The rarest kind strikes once in some 800 seeds: only a full run has to have them all. */
 static int report(uint64_t seeds, uint64_t failed, uint64_t writes, const uint64_t *faults)
 {
+	bool is_full = seeds >= DEFAULT_SEEDS;
 	int missing = 0;
 
 	printf("%" PRIu64 " seeds, %d events each on %d nodes, %" PRIu64 " writes, %" PRIu64 " failed\n",
@@ -269,9 +271,9 @@ static int report(uint64_t seeds, uint64_t failed, uint64_t writes, const uint64
 		printf("  %-24s %" PRIu64 "\n", fault_names[i], faults[i]);
 		missing += faults[i] == 0;
 	}
-	if (missing != 0 && seeds >= 100)
+	if (missing != 0 && is_full)
 		printf("%d kinds of fault never struck\n", missing);
-	return failed != 0 || (missing != 0 && seeds >= 100) ? EXIT_FAILURE : EXIT_SUCCESS;
+	return failed != 0 || (missing != 0 && is_full) ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 int main(int argc, char **argv)
